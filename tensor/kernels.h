@@ -1,0 +1,227 @@
+#pragma once
+// What every heavy kernel computes. How the CPU does it is in tensor/cpu/, one file per kernel; how a GPU does it is in cuda/.
+//
+// A kernel has an ordered list of implementations, fastest first; the first that fits runs, and the plain reference is always last: it is
+// the specification and the oracle of the tests. SONO_KERNEL=conv2d:reference,matmul:reference forces an entry by name.
+// Outputs are allocated by the caller and need not be initialised. All tensors of a call share dtype (f32 or f64) and device, except indices.
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "tensor/elementwise.h"
+#include "tensor/tensor.h"
+
+namespace sono::kernels {
+
+template <class Args> struct Implementation {
+  const char* name;
+  bool (*fits)(const Args&);
+  void (*run)(const Args&);
+};
+
+template <class Args> struct Kernel {
+  const char* name;
+  std::span<const Implementation<Args>> cpu;
+  std::span<const Implementation<Args>> cuda;  // empty until cuda::start()
+
+  // Runs the first implementation that fits, or the one that SONO_KERNEL names. DeviceError if the device has none.
+  void operator()(const Args& a) const { choose(a).run(a); }
+  const Implementation<Args>& choose(const Args& a) const;
+};
+
+// ---- matrix product ------------------------------------------------------------------------------------------------------------------
+// y[b] = A[b] B[b] (+ bias per column), A (M, K), B (K, N), y (batch, M, N). transpose_a: a is stored (batch, K, M); transpose_b: b is stored
+// (batch, N, K). A batch of 1 in a or b is used for every y. bias (N) is optional (empty handle).
+struct MatmulArgs {
+  Tensor a, b, y;
+  bool transpose_a = false, transpose_b = false;
+  Tensor bias = {};
+};
+extern Kernel<MatmulArgs> matmul;
+
+// ---- convolution ---------------------------------------------------------------------------------------------------------------------
+// Everything is 3D: x (N, D, H, W, C), w (kD, kH, kW, C / groups, O), y (N, Do, Ho, Wo, O); images have D = 1. Outside x is zero.
+//   y[n,i,j,k,o] = bias[o] + sum over u,v,t,c of x[n, i*stride+u*dilation-padding, …, c] * w[u,v,t,c,o]
+struct ConvGeometry {
+  std::array<int64_t, 3> stride{1, 1, 1}, padding{0, 0, 0}, dilation{1, 1, 1};
+  int64_t groups = 1;
+};
+struct ConvArgs {
+  Tensor x, w, y;
+  ConvGeometry geometry;
+  Tensor bias = {};  // optional, (O). conv*: added. conv*_weight: written, the sum of y over pixels. conv*_input: not used
+};
+extern Kernel<ConvArgs> conv2d, conv2d_input, conv2d_weight;  // D = kD = 1. _input writes x from y and w; _weight writes w (and bias) from x and y
+extern Kernel<ConvArgs> conv3d, conv3d_input, conv3d_weight;
+
+// ---- pooling -------------------------------------------------------------------------------------------------------------------------
+// x (N, D, H, W, C), y (N, Do, Ho, Wo, C), index like y (i32): where in the D*H*W positions of its image a maximum was found (the first one;
+// NaN counts as the largest).
+struct PoolArgs {
+  Tensor x, y, index;  // index is empty for averages
+  std::array<int64_t, 3> window, stride, padding{0, 0, 0};
+  bool count_padding = true;  // averages divide by the whole window, or only by the positions inside x
+};
+extern Kernel<PoolArgs> max_pool;      // writes y and index
+extern Kernel<PoolArgs> max_pool_at;   // y = x[index]
+extern Kernel<PoolArgs> max_unpool;    // x = 0, then x[index] += y: the adjoint of max_pool_at
+extern Kernel<PoolArgs> avg_pool;      // writes y
+extern Kernel<PoolArgs> avg_pool_adjoint;  // writes x from y
+
+// ---- normalisation -------------------------------------------------------------------------------------------------------------------
+// x is seen as (A, L, G, K); mean and variance are taken over L and K for each (a, g); channel c = g * K + k has its scale and shift.
+// batch norm: A = 1, L = N*H*W, G = C, K = 1; instance: A = N, L = H*W, G = C, K = 1; group: A = N, L = H*W, G groups; layer: A = N*H*W, L = G = 1, K = C.
+//   y = (x - mean) * rstd * scale + shift,  rstd = 1 / sqrt(variance + epsilon), variance biased
+struct NormArgs {
+  Tensor x, scale, shift;  // scale, shift (G * K), both empty: 1 and 0
+  Tensor y, mean, rstd;    // y like x; mean, rstd (A * G)
+  std::array<int64_t, 4> view;
+  double epsilon = 1e-5;
+  bool relu = false;       // y = max(0, …) in the same pass
+};
+extern Kernel<NormArgs> normalize;        // writes y, mean, rstd
+extern Kernel<NormArgs> normalize_given;  // reads mean and rstd, writes y (evaluation)
+
+// The gradients of normalize: from gy, x, mean, rstd (and y where relu) to gx, gscale, gshift.
+struct NormBackwardArgs {
+  Tensor gy, x, y, scale, mean, rstd;
+  Tensor gx, gscale, gshift;  // gscale, gshift (G * K), empty if not wanted
+  std::array<int64_t, 4> view;
+  bool relu = false;
+};
+extern Kernel<NormBackwardArgs> normalize_backward;
+
+// ---- reductions over the middle of (outer, n, inner) -----------------------------------------------------------------------------------
+enum class Reduction { sum, mean, max, min, argmax, argmin };
+struct ReduceArgs {
+  Tensor x, y;  // y (outer, inner); of i32 for argmax and argmin. NaN wins max and min; ties go to the first
+  int64_t outer, n, inner;
+  Reduction kind = Reduction::sum;
+};
+extern Kernel<ReduceArgs> reduce;
+
+// y = softmax or log_softmax of x over the middle axis.
+struct SoftmaxArgs { Tensor x, y; int64_t outer, n, inner; bool log = false; };
+extern Kernel<SoftmaxArgs> softmax;
+
+// ---- elementwise maps: one function per operation of tensor/elementwise.h, device and pass ----------------------------------------------
+// Operands are read with strides (0 along broadcast dimensions) over `shape`, the output is contiguous. Neighbouring dimensions that can be
+// joined have been joined.
+constexpr int max_map_rank = 8;
+struct MapArgs {
+  const void* op = nullptr;  // the operation's struct
+  const char* name = "";
+  Dtype dtype = Dtype::f32;  // of the operands; the output has it too, but u8 for comparisons
+  int inputs = 1;
+  const void* in[3] = {};
+  void* out = nullptr;
+  int rank = 1;
+  int64_t size = 0, shape[max_map_rank] = {}, stride[3][max_map_rank] = {};
+};
+using MapFunction = void (*)(const MapArgs&);
+enum class Pass { value, vjp, vjp_left, vjp_right };
+
+// The functions of one device, row i for the i-th operation of its list; null: the device has none.
+struct MapTable {
+  static constexpr int unary_count = std::tuple_size_v<elementwise::Unary>, binary_count = std::tuple_size_v<elementwise::Binary>,
+                       compare_count = std::tuple_size_v<elementwise::Compare>;
+  MapFunction unary[unary_count], unary_vjp[unary_count];                                   // in: x | g and what is kept
+  MapFunction binary[binary_count], binary_left[binary_count], binary_right[binary_count];  // in: a, b | g, a, b
+  MapFunction compare[compare_count];
+  MapFunction select;  // in: a u8 mask in in[0], then two operands
+};
+const MapTable& map_table(Device device);  // DeviceError if the device is not there
+void register_map_table(Device device, const MapTable& table);
+
+// Shape of a and b broadcast against one another (NumPy's rule). ShapeError names the operation.
+Shape broadcast_shape(const char* name, const Shape& a, const Shape& b);
+
+void run_map(MapFunction function, const char* name, const void* op, std::initializer_list<Tensor> in, const Tensor& out);
+
+template <class Op> void map(const Op& op, const Tensor& x, const Tensor& y) {
+  run_map(map_table(y.device()).unary[elementwise::IndexOf<Op, elementwise::Unary>::value], Op::name, &op, {x}, y);
+}
+template <class Op> void map_vjp(const Op& op, const Tensor& g, const Tensor& kept, const Tensor& out) {
+  run_map(map_table(out.device()).unary_vjp[elementwise::IndexOf<Op, elementwise::Unary>::value], Op::name, &op, {g, kept}, out);
+}
+template <class Op> void map(const Op& op, const Tensor& a, const Tensor& b, const Tensor& y) {
+  run_map(map_table(y.device()).binary[elementwise::IndexOf<Op, elementwise::Binary>::value], Op::name, &op, {a, b}, y);
+}
+// out has the shape of g, that of f's value; the caller sums over broadcast dimensions.
+template <class Op> void map_vjp_left(const Op& op, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& out) {
+  run_map(map_table(out.device()).binary_left[elementwise::IndexOf<Op, elementwise::Binary>::value], Op::name, &op, {g, a, b}, out);
+}
+template <class Op> void map_vjp_right(const Op& op, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& out) {
+  run_map(map_table(out.device()).binary_right[elementwise::IndexOf<Op, elementwise::Binary>::value], Op::name, &op, {g, a, b}, out);
+}
+template <class Op> void compare(const Op& op, const Tensor& a, const Tensor& b, const Tensor& y) {
+  run_map(map_table(y.device()).compare[elementwise::IndexOf<Op, elementwise::Compare>::value], Op::name, &op, {a, b}, y);
+}
+void select(const Tensor& mask, const Tensor& yes, const Tensor& no, const Tensor& y);
+
+// ---- optimizer steps -------------------------------------------------------------------------------------------------------------------
+// In place, one pass over all slots. A slot is a parameter w, its gradient g and what the optimiser keeps for it, all of one shape and dtype.
+// Hyper-parameters are doubles; the arithmetic is in the dtype of the slot.
+struct OptimizerSlot {
+  Tensor parameter, gradient;
+  Tensor first, second, third;  // state; which of them exist is said below
+  int64_t step = 1;             // of this parameter, counted from 1: this call is its step-th
+};
+
+// SGD [Sutskever et al., ICML 2013, in PyTorch's form]: g += weight_decay * w; with momentum: v = momentum * v + (1 - dampening) * g,
+// at step 1 v = g (v need not be initialised), then g = nesterov ? g + momentum * v : v; w -= rate * g.
+struct SgdArgs {
+  std::span<const OptimizerSlot> slots;  // first: v, empty handles if momentum is 0
+  double rate = 0.01, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false;
+};
+extern Kernel<SgdArgs> sgd_step;
+
+// Adagrad [Duchi et al., JMLR 2011]: g += weight_decay * w; s += g^2; w -= rate / (1 + (step - 1) * rate_decay) * g / (sqrt(s) + epsilon).
+struct AdagradArgs {
+  std::span<const OptimizerSlot> slots;  // first: s
+  double rate = 0.01, rate_decay = 0, weight_decay = 0, epsilon = 1e-10;
+};
+extern Kernel<AdagradArgs> adagrad_step;
+
+// RMSProp [Tieleman and Hinton, 2012; Graves 2013 where centred]: g += weight_decay * w; s = decay * s + (1 - decay) * g^2;
+// centred: m = decay * m + (1 - decay) * g, a = sqrt(s - m^2), otherwise a = sqrt(s); u = g / (a + epsilon);
+// with momentum: b = momentum * b + u, u = b; w -= rate * u.
+struct RmspropArgs {
+  std::span<const OptimizerSlot> slots;  // first: s; second: b, if momentum is not 0; third: m, if centred
+  double rate = 0.01, decay = 0.99, epsilon = 1e-8, weight_decay = 0, momentum = 0;
+  bool centred = false;
+};
+extern Kernel<RmspropArgs> rmsprop_step;
+
+// Adam [Kingma and Ba, ICLR 2015] and AdamW [Loshchilov and Hutter, ICLR 2019]: weight decay is added to g, or, decoupled, w *= 1 - rate * weight_decay;
+// m = beta1 * m + (1 - beta1) * g; s = beta2 * s + (1 - beta2) * g^2; amsgrad: s_max = max(s_max, s) takes the place of s in
+// w -= rate / (1 - beta1^step) * m / (sqrt(s / (1 - beta2^step)) + epsilon).
+struct AdamArgs {
+  std::span<const OptimizerSlot> slots;  // first: m; second: s; third: s_max, if amsgrad
+  double rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;
+  bool decoupled = false, amsgrad = false;
+};
+extern Kernel<AdamArgs> adam_step;
+
+// ---- the choice ------------------------------------------------------------------------------------------------------------------------
+// The entry that SONO_KERNEL names for a kernel, or null.
+const char* forced_implementation(const char* kernel);
+[[noreturn]] void no_implementation(const char* kernel, Device device, const char* forced);
+
+template <class Args> Device device_of(const Args& a) {
+  if constexpr (requires { a.slots; }) return a.slots.empty() ? Device::cpu : a.slots[0].parameter.device();
+  else if constexpr (requires { a.gx; }) return a.gx.device();
+  else return a.y ? a.y.device() : a.x.device();
+}
+template <> inline Device device_of(const MatmulArgs& a) { return a.y.device(); }
+
+template <class Args> const Implementation<Args>& Kernel<Args>::choose(const Args& a) const {
+  const Device device = device_of(a);
+  const char* forced = forced_implementation(name);
+  for (const auto& implementation : device == Device::cpu ? cpu : cuda)
+    if ((!forced || std::string_view(forced) == implementation.name) && implementation.fits(a)) return implementation;
+  no_implementation(name, device, forced);
+}
+
+}  // namespace sono::kernels
