@@ -1,0 +1,135 @@
+#pragma once
+// Scalar mathematics that vectorises: branch-free, right for NaN, infinity and denormals, without -ffast-math.
+// float versions are polynomials within 2 ulp (exp, log, log1p, expm1, erf to 4 ulp; tests/tensor/test_scalar_math.cpp); double calls the C library, which is exact enough for gradient checks.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__CUDACC__)
+#define SONO_INLINE __host__ __device__ __forceinline__
+#else
+#define SONO_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace sono::math {
+
+SONO_INLINE float float_of_bits(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
+SONO_INLINE uint32_t bits_of_float(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
+
+// exp(x) = 2^n * exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) by a polynomial of degree 6 (Cephes' reduction in two parts).
+// 2^n is applied as two factors so that results reach the denormals.
+SONO_INLINE float exp(float x) {
+  const float clamped = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);  // NaN passes both comparisons and stays
+  const float shifted = clamped * 1.44269504f + 12582912.0f;              // 1.5 * 2^23: rounds to the nearest integer
+  const float n = shifted - 12582912.0f;
+  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const int32_t e = static_cast<int32_t>(bits_of_float(shifted)) - 0x4B400000;  // the integer n; anything for NaN, whose p is NaN
+  const int32_t half = e >> 1;
+  const float a = float_of_bits(static_cast<uint32_t>(half + 127) << 23), b = float_of_bits(static_cast<uint32_t>(e - half + 127) << 23);
+  const float y = p * a * b;
+  return x != x ? x : y;
+}
+
+// log(x): mantissa in [sqrt(1/2), sqrt(2)), polynomial of degree 9 in m - 1 (Cephes' coefficients).
+SONO_INLINE float log(float x) {
+  const bool tiny = x < 1.17549435e-38f;
+  const float scaled = tiny ? x * 8388608.0f : x;
+  const uint32_t u = bits_of_float(scaled);
+  const uint32_t shifted = u - 0x3F3504F3u;  // bits of sqrt(1/2)
+  const int32_t e = static_cast<int32_t>(shifted) >> 23;
+  const float m = float_of_bits((shifted & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
+  const float n = static_cast<float>(e) - (tiny ? 23.0f : 0.0f);
+  const float z = m * m;
+  float p = 7.0376836292e-2f;
+  p = p * m - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  float y = p * m * z + n * -2.12194440e-4f - 0.5f * z;
+  y = m + y + n * 0.693359375f;
+  const float inf = float_of_bits(0x7F800000u);
+  y = x == inf ? inf : y;
+  y = x == 0.0f ? -inf : y;
+  return x < 0.0f || x != x ? float_of_bits(0x7FC00000u) : y;
+}
+
+// log(1 + x) = log(u) + (x - (u - 1)) / u with u = 1 + x as rounded.
+SONO_INLINE float log1p(float x) {
+  const float u = 1.0f + x, lost = x - (u - 1.0f);
+  const float y = log(u) + lost / u;
+  const float inf = float_of_bits(0x7F800000u);
+  return u == inf || u == 0.0f ? log(u) : (u == 1.0f ? x : y);
+}
+
+// exp(x) - 1: a polynomial where exp(x) would cancel.
+SONO_INLINE float expm1(float x) {
+  const float small = x * (1.0f + x * (0.5f + x * (1.6666667e-1f + x * (4.1666667e-2f + x * (8.3333333e-3f + x * (1.3888889e-3f + x * 1.9841270e-4f))))));
+  const float large = exp(x) - 1.0f;
+  return (x < 0.4f) && (x > -0.4f) ? small : large;
+}
+
+// tanh(x) = 1 - 2 / (exp(2x) + 1), odd polynomial below 0.625 (Cephes' coefficients).
+SONO_INLINE float tanh(float x) {
+  const float a = x < 0.0f ? -x : x, z = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  const float small = p * z * x + x;
+  const float large = 1.0f - 2.0f / (exp(2.0f * a) + 1.0f);
+  return a < 0.625f ? small : (x < 0.0f ? -large : large);
+}
+
+// erf(x): an odd polynomial inside |x| < 1, 1 - exp(-x^2) * P(1 / (1 + |x| / 2)) outside (Chebyshev interpolants of degree 7).
+SONO_INLINE float erf(float x) {
+  const float a = x < 0.0f ? -x : x, z = x * x;
+  float p = -9.6670437415e-06f;
+  p = p * z + 1.1265958678e-04f;
+  p = p * z - 8.4840803481e-04f;
+  p = p * z + 5.2210318032e-03f;
+  p = p * z - 2.6865430726e-02f;
+  p = p * z + 1.1283782495e-01f;
+  p = p * z - 3.7612638468e-01f;
+  p = p * z + 1.1283791671e+00f;
+  const float t = 1.0f / (1.0f + 0.5f * a);
+  float q = 1.1989450276e-01f;
+  q = q * t - 4.7308306372e-01f;
+  q = q * t + 5.6600821519e-01f;
+  q = q * t - 1.0578655175e-01f;
+  q = q * t + 3.4881871964e-01f;
+  q = q * t + 2.5940895784e-01f;
+  q = q * t + 2.8495402072e-01f;
+  q = q * t - 1.5676373524e-04f;
+  const float large = 1.0f - exp(-z) * q;
+  return a < 1.0f ? x * p : (x < 0.0f ? -large : large);
+}
+
+SONO_INLINE float sqrt(float x) { return ::sqrtf(x); }
+SONO_INLINE float pow(float x, float p) { return ::powf(x, p); }
+SONO_INLINE float sin(float x) { return ::sinf(x); }
+SONO_INLINE float cos(float x) { return ::cosf(x); }
+
+SONO_INLINE double exp(double x) { return ::exp(x); }
+SONO_INLINE double log(double x) { return ::log(x); }
+SONO_INLINE double log1p(double x) { return ::log1p(x); }
+SONO_INLINE double expm1(double x) { return ::expm1(x); }
+SONO_INLINE double tanh(double x) { return ::tanh(x); }
+SONO_INLINE double erf(double x) { return ::erf(x); }
+SONO_INLINE double sqrt(double x) { return ::sqrt(x); }
+SONO_INLINE double pow(double x, double p) { return ::pow(x, p); }
+SONO_INLINE double sin(double x) { return ::sin(x); }
+SONO_INLINE double cos(double x) { return ::cos(x); }
+
+}  // namespace sono::math
