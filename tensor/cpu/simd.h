@@ -10,11 +10,11 @@ namespace sono::cpu {
 
 enum class Isa { baseline, v3, v4 };  // what every processor of the target has; AVX2 and FMA; AVX-512
 
-Isa isa();                 // the one in use
-bool has_isa(Isa isa);     // compiled in, and the processor can
-void set_isa(Isa isa);     // for tests: DeviceError if !has_isa(isa)
+Isa isa();                       // the one in use
+bool has_isa(Isa isa);           // compiled in, and the processor can
+void set_isa(Isa isa);           // for tests: DeviceError if !has_isa(isa)
 const char* to_string(Isa isa);  // "baseline", "v3", "v4"
 
-const Simd& simd();        // the kernels of isa()
+const Simd& simd();  // the kernels of isa()
 
 }  // namespace sono::cpu

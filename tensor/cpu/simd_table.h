@@ -9,8 +9,14 @@ struct Simd {
   int lanes;  // floats of a vector
 };
 
-namespace baseline { extern const Simd table; }
-namespace v3 { extern const Simd table; }
-namespace v4 { extern const Simd table; }
+namespace baseline {
+extern const Simd table;
+}
+namespace v3 {
+extern const Simd table;
+}
+namespace v4 {
+extern const Simd table;
+}
 
 }  // namespace sono::cpu

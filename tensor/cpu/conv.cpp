@@ -1,0 +1,85 @@
+// Convolution on the CPU, with its two adjoints.
+//
+// FLOPs 2 * N * Do*Ho*Wo * kD*kH*kW * C/groups * O in each of the three.
+//   reference   the definition, any geometry, f32 and f64
+#include <algorithm>
+
+#include "tensor/kernels.h"
+#include "tensor/parallel.h"
+
+namespace sono::kernels {
+namespace {
+
+namespace reference {
+
+bool fits(const ConvArgs&) { return true; }
+
+// Calls f(index in x, index in w, index in y) for every product of image n, in the order of y's pixels.
+template <class F>
+void for_each_product(const ConvArgs& a, int64_t n, F f) {
+  const auto& [stride, padding, dilation, groups] = a.geometry;
+  const int64_t D = a.x.dim(1), H = a.x.dim(2), W = a.x.dim(3), C = a.x.dim(4), O = a.y.dim(4), group_c = C / groups, group_o = O / groups;
+  int64_t iy = n * a.y.dim(1) * a.y.dim(2) * a.y.dim(3) * O;
+  for (int64_t d = 0; d < a.y.dim(1); d++)
+    for (int64_t i = 0; i < a.y.dim(2); i++)
+      for (int64_t j = 0; j < a.y.dim(3); j++, iy += O)
+        for (int64_t s = 0; s < a.w.dim(0); s++)
+          for (int64_t u = 0; u < a.w.dim(1); u++)
+            for (int64_t v = 0; v < a.w.dim(2); v++) {
+              const int64_t plane = d * stride[0] + s * dilation[0] - padding[0], row = i * stride[1] + u * dilation[1] - padding[1];
+              const int64_t column = j * stride[2] + v * dilation[2] - padding[2];
+              if (plane < 0 || plane >= D || row < 0 || row >= H || column < 0 || column >= W) continue;
+              const int64_t ix = (((n * D + plane) * H + row) * W + column) * C, iw = ((s * a.w.dim(1) + u) * a.w.dim(2) + v) * group_c * O;
+              for (int64_t c = 0; c < group_c; c++)
+                for (int64_t o = 0; o < O; o++) f(ix + o / group_o * group_c + c, iw + c * O + o, iy + o);
+            }
+}
+
+void forward(const ConvArgs& a) {
+  visit_real("conv", a.y.dtype(), [&]<class T>() {
+    const T *x = a.x.data<T>(), *w = a.w.data<T>(), *bias = a.bias ? a.bias.data<T>() : nullptr;
+    T* y = a.y.data<T>();
+    const int64_t O = a.y.dim(4);
+    for (int64_t i = 0; i < a.y.size(); i++) y[i] = bias ? bias[i % O] : T(0);
+    parallel_for(a.y.dim(0), 1, [&](int64_t first, int64_t last) {
+      for (int64_t n = first; n < last; n++) for_each_product(a, n, [&](int64_t ix, int64_t iw, int64_t iy) { y[iy] += x[ix] * w[iw]; });
+    });
+  });
+}
+
+void input(const ConvArgs& a) {
+  visit_real("conv_input", a.y.dtype(), [&]<class T>() {
+    const T *w = a.w.data<T>(), *y = a.y.data<T>();
+    T* x = a.x.data<T>();
+    std::fill_n(x, a.x.size(), T(0));
+    parallel_for(a.y.dim(0), 1, [&](int64_t first, int64_t last) {
+      for (int64_t n = first; n < last; n++) for_each_product(a, n, [&](int64_t ix, int64_t iw, int64_t iy) { x[ix] += y[iy] * w[iw]; });
+    });
+  });
+}
+
+void weight(const ConvArgs& a) {
+  visit_real("conv_weight", a.y.dtype(), [&]<class T>() {
+    const T *x = a.x.data<T>(), *y = a.y.data<T>();
+    T* w = a.w.data<T>();
+    std::fill_n(w, a.w.size(), T(0));
+    for (int64_t n = 0; n < a.y.dim(0); n++) for_each_product(a, n, [&](int64_t ix, int64_t iw, int64_t iy) { w[iw] += x[ix] * y[iy]; });
+    if (!a.bias) return;
+    T* bias = a.bias.data<T>();
+    std::fill_n(bias, a.bias.size(), T(0));
+    for (int64_t i = 0; i < a.y.size(); i++) bias[i % a.bias.size()] += y[i];
+  });
+}
+
+}  // namespace reference
+
+constexpr Implementation<ConvArgs> forward[] = {{"reference", reference::fits, reference::forward}};
+constexpr Implementation<ConvArgs> input[] = {{"reference", reference::fits, reference::input}};
+constexpr Implementation<ConvArgs> weight[] = {{"reference", reference::fits, reference::weight}};
+
+}  // namespace
+
+Kernel<ConvArgs> conv2d{"conv2d", forward, {}}, conv2d_input{"conv2d_input", input, {}}, conv2d_weight{"conv2d_weight", weight, {}};
+Kernel<ConvArgs> conv3d{"conv3d", forward, {}}, conv3d_input{"conv3d_input", input, {}}, conv3d_weight{"conv3d_weight", weight, {}};
+
+}  // namespace sono::kernels

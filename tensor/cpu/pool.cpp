@@ -1,0 +1,127 @@
+// Pooling on the CPU. No arithmetic to speak of: each is bound by reading its input once and writing its output once.
+//   reference   the definition, any window, f32 and f64
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tensor/kernels.h"
+#include "tensor/parallel.h"
+
+namespace sono::kernels {
+namespace {
+
+namespace reference {
+
+bool fits(const PoolArgs&) { return true; }
+
+// Calls f(position in its image) for the positions of pixel p's window that lie inside x; p counts the pixels of one image of y.
+template <class F>
+void for_each_position(const PoolArgs& a, int64_t p, F f) {
+  const int64_t Ho = a.y.dim(2), Wo = a.y.dim(3), at[3] = {p / (Ho * Wo), p / Wo % Ho, p % Wo};
+  int64_t first[3], last[3];
+  for (int k = 0; k < 3; k++) {
+    first[k] = std::max<int64_t>(0, at[k] * a.stride[k] - a.padding[k]);
+    last[k] = std::min(a.x.dim(k + 1), at[k] * a.stride[k] - a.padding[k] + a.window[k]);
+  }
+  for (int64_t d = first[0]; d < last[0]; d++)
+    for (int64_t i = first[1]; i < last[1]; i++)
+      for (int64_t j = first[2]; j < last[2]; j++) f((d * a.x.dim(2) + i) * a.x.dim(3) + j);
+}
+
+// Calls f(first value of image n in x, first value of pixel p in y, n, p), images in parallel.
+template <class F>
+void for_each_pixel(const PoolArgs& a, F f) {
+  const int64_t N = a.y.dim(0), C = a.y.dim(4), pixels = a.y.size() > 0 ? a.y.size() / (N * C) : 0, image = N > 0 ? a.x.size() / N : 0;
+  parallel_for(N, 1, [&](int64_t first, int64_t last) {
+    for (int64_t n = first; n < last; n++)
+      for (int64_t p = 0; p < pixels; p++) f(n * image, (n * pixels + p) * C, p);
+  });
+}
+
+template <class T>
+void max_pool(const PoolArgs& a) {
+  const int64_t C = a.y.dim(4);
+  for_each_pixel(a, [&, x = a.x.data<T>(), y = a.y.data<T>(), index = a.index.data<int32_t>()](int64_t ix, int64_t iy, int64_t p) {
+    for (int64_t c = 0; c < C; c++) {
+      T best = -std::numeric_limits<T>::infinity();
+      int64_t best_at = -1;
+      for_each_position(a, p, [&](int64_t at) {
+        const T value = x[ix + at * C + c];
+        if (best_at < 0 || value > best || (std::isnan(value) && !std::isnan(best))) best = value, best_at = at;
+      });
+      y[iy + c] = best;
+      index[iy + c] = static_cast<int32_t>(best_at);
+    }
+  });
+}
+
+template <class T>
+void max_pool_at(const PoolArgs& a) {
+  const int64_t C = a.y.dim(4);
+  for_each_pixel(a, [&, x = a.x.data<T>(), y = a.y.data<T>(), index = a.index.data<int32_t>()](int64_t ix, int64_t iy, int64_t) {
+    for (int64_t c = 0; c < C; c++) y[iy + c] = x[ix + index[iy + c] * C + c];
+  });
+}
+
+template <class T>
+void max_unpool(const PoolArgs& a) {
+  const int64_t C = a.y.dim(4);
+  std::fill_n(a.x.data<T>(), a.x.size(), T(0));
+  for_each_pixel(a, [&, x = a.x.data<T>(), y = a.y.data<T>(), index = a.index.data<int32_t>()](int64_t ix, int64_t iy, int64_t) {
+    for (int64_t c = 0; c < C; c++) x[ix + index[iy + c] * C + c] += y[iy + c];
+  });
+}
+
+template <class T>
+T weight(const PoolArgs& a, int64_t p) {
+  int64_t positions = a.window[0] * a.window[1] * a.window[2];
+  if (!a.count_padding) positions = 0, for_each_position(a, p, [&](int64_t) { positions++; });
+  return T(1) / static_cast<T>(positions);
+}
+
+template <class T>
+void avg_pool(const PoolArgs& a) {
+  const int64_t C = a.y.dim(4);
+  for_each_pixel(a, [&, x = a.x.data<T>(), y = a.y.data<T>()](int64_t ix, int64_t iy, int64_t p) {
+    const T scale = weight<T>(a, p);
+    for (int64_t c = 0; c < C; c++) {
+      T sum = 0;
+      for_each_position(a, p, [&](int64_t at) { sum += x[ix + at * C + c]; });
+      y[iy + c] = sum * scale;
+    }
+  });
+}
+
+template <class T>
+void avg_pool_adjoint(const PoolArgs& a) {
+  const int64_t C = a.y.dim(4);
+  std::fill_n(a.x.data<T>(), a.x.size(), T(0));
+  for_each_pixel(a, [&, x = a.x.data<T>(), y = a.y.data<T>()](int64_t ix, int64_t iy, int64_t p) {
+    const T scale = weight<T>(a, p);
+    for_each_position(a, p, [&](int64_t at) {
+      for (int64_t c = 0; c < C; c++) x[ix + at * C + c] += y[iy + c] * scale;
+    });
+  });
+}
+
+}  // namespace reference
+
+// An entry for both dtypes, from a template.
+#define SONO_REFERENCE(kernel)                                                                                                             \
+  {                                                                                                                                        \
+    "reference", reference::fits, [](const PoolArgs& a) { visit_real(#kernel, a.x.dtype(), [&]<class T>() { reference::kernel<T>(a); }); } \
+  }
+
+constexpr Implementation<PoolArgs> max_pool_list[] = {SONO_REFERENCE(max_pool)};
+constexpr Implementation<PoolArgs> max_pool_at_list[] = {SONO_REFERENCE(max_pool_at)};
+constexpr Implementation<PoolArgs> max_unpool_list[] = {SONO_REFERENCE(max_unpool)};
+constexpr Implementation<PoolArgs> avg_pool_list[] = {SONO_REFERENCE(avg_pool)};
+constexpr Implementation<PoolArgs> avg_pool_adjoint_list[] = {SONO_REFERENCE(avg_pool_adjoint)};
+
+}  // namespace
+
+Kernel<PoolArgs> max_pool{"max_pool", max_pool_list, {}}, max_pool_at{"max_pool_at", max_pool_at_list, {}},
+    max_unpool{"max_unpool", max_unpool_list, {}};
+Kernel<PoolArgs> avg_pool{"avg_pool", avg_pool_list, {}}, avg_pool_adjoint{"avg_pool_adjoint", avg_pool_adjoint_list, {}};
+
+}  // namespace sono::kernels
