@@ -25,7 +25,10 @@ std::map<std::string, std::string, std::less<>> parse(const char* text) {
   return forced;
 }
 
-struct Registered { MapTable table; bool present = false; };
+struct Registered {
+  MapTable table;
+  bool present = false;
+};
 Registered& registered(Device device) {
   static Registered tables[2];
   return tables[static_cast<int>(device)];
@@ -51,7 +54,8 @@ const MapTable& cpu_map_table();  // tensor/cpu/maps.cpp
 
 const MapTable& map_table(Device device) {
   if (device == Device::cpu) return cpu_map_table();
-  if (!registered(device).present) throw DeviceError("device " + std::string(to_string(device)) + " is not available in this program; use the CPU");
+  if (!registered(device).present)
+    throw DeviceError("device " + std::string(to_string(device)) + " is not available in this program; use the CPU");
   return registered(device).table;
 }
 void register_map_table(Device device, const MapTable& table) { registered(device) = {table, true}; }
@@ -60,7 +64,8 @@ Shape broadcast_shape(const char* name, const Shape& a, const Shape& b) {
   Shape out(std::max(a.size(), b.size()), 1);
   for (size_t i = 0; i < out.size(); i++) {
     const int64_t u = i < a.size() ? a[a.size() - 1 - i] : 1, v = i < b.size() ? b[b.size() - 1 - i] : 1;
-    if (u != v && u != 1 && v != 1) throw ShapeError("[" + std::string(name) + "] shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
+    if (u != v && u != 1 && v != 1)
+      throw ShapeError("[" + std::string(name) + "] shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
     out[out.size() - 1 - i] = u == 1 ? v : u;
   }
   return out;
@@ -70,12 +75,14 @@ namespace {
 
 // Strides of an operand over the output's shape, 0 where it is repeated.
 void set_strides(const char* name, const Shape& operand, const Shape& out, int64_t* stride) {
-  if (operand.size() > out.size()) throw ShapeError("[" + std::string(name) + "] " + to_string(operand) + " does not broadcast to " + to_string(out));
+  if (operand.size() > out.size())
+    throw ShapeError("[" + std::string(name) + "] " + to_string(operand) + " does not broadcast to " + to_string(out));
   const size_t missing = out.size() - operand.size();
   int64_t step = 1;
   for (size_t i = out.size(); i-- > 0;) {
     const int64_t d = i < missing ? 1 : operand[i - missing];
-    if (d != out[i] && d != 1) throw ShapeError("[" + std::string(name) + "] " + to_string(operand) + " does not broadcast to " + to_string(out));
+    if (d != out[i] && d != 1)
+      throw ShapeError("[" + std::string(name) + "] " + to_string(operand) + " does not broadcast to " + to_string(out));
     stride[i] = d == 1 ? 0 : step;
     step *= d;
   }
@@ -104,7 +111,8 @@ void join_dimensions(MapArgs& a) {
 
 void run_map(MapFunction function, const char* name, const void* op, std::initializer_list<Tensor> in, const Tensor& out) {
   if (!function) no_implementation(name, out.device(), nullptr);
-  if (out.rank() > max_map_rank) throw ShapeError("[" + std::string(name) + "] shape " + to_string(out.shape()) + " has more than 8 dimensions");
+  if (out.rank() > max_map_rank)
+    throw ShapeError("[" + std::string(name) + "] shape " + to_string(out.shape()) + " has more than 8 dimensions");
   MapArgs a;
   a.op = op;
   a.name = name;

@@ -14,8 +14,8 @@ namespace {
 constexpr size_t alignment = 64;
 constexpr int devices = 2;
 
-void* cpu_allocate(size_t bytes) { return ::operator new(bytes, std::align_val_t{alignment}, std::nothrow); }
-void cpu_release(void* p) { ::operator delete(p, std::align_val_t{alignment}); }
+void* cpu_allocate(size_t bytes) { return ::operator new (bytes, std::align_val_t{alignment}, std::nothrow); }
+void cpu_release(void* p) { ::operator delete (p, std::align_val_t{alignment}); }
 void cpu_copy(void* to, Device, const void* from, Device, size_t bytes) { std::memcpy(to, from, bytes); }
 
 // Four classes per power of two: at most a quarter of a block is unused.

@@ -11,7 +11,8 @@ namespace sono {
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, std::array<uint32_t, 2> k) {
   for (int round = 0; round < 10; round++) {
     const uint64_t a = uint64_t{0xD2511F53} * c[0], b = uint64_t{0xCD9E8D57} * c[2];
-    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(b), static_cast<uint32_t>(a >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(a)};
+    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(b), static_cast<uint32_t>(a >> 32) ^ c[3] ^ k[1],
+         static_cast<uint32_t>(a)};
     k = {k[0] + 0x9E3779B9, k[1] + 0xBB67AE85};
   }
   return c;
@@ -20,7 +21,8 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, std::array<uint32_
 namespace {
 
 std::array<uint32_t, 4> draw(uint64_t seed, uint64_t stream, uint64_t counter) {
-  return philox4x32({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
+  return philox4x32({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), static_cast<uint32_t>(stream),
+                     static_cast<uint32_t>(stream >> 32)},
                     {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
 }
 
@@ -109,7 +111,8 @@ std::vector<int64_t> Random::permutation(int64_t n) {
 namespace {
 
 // Values 4k … 4k+3 come from counter k: any chunk can start anywhere.
-template <class F> Tensor fill_blocks(Shape shape, Dtype dtype, uint64_t seed, uint64_t stream, F values_of) {
+template <class F>
+Tensor fill_blocks(Shape shape, Dtype dtype, uint64_t seed, uint64_t stream, F values_of) {
   Tensor t(std::move(shape), dtype);
   visit_real("random", dtype, [&]<class T> {
     T* out = t.data<T>();
@@ -128,7 +131,8 @@ template <class F> Tensor fill_blocks(Shape shape, Dtype dtype, uint64_t seed, u
 
 Tensor random_uniform(Shape shape, uint64_t seed, uint64_t stream, double low, double high, Dtype dtype) {
   return fill_blocks(std::move(shape), dtype, seed, stream, [=](const std::array<uint32_t, 4>& u) {
-    return std::array<double, 4>{low + (high - low) * unit(u[0]), low + (high - low) * unit(u[1]), low + (high - low) * unit(u[2]), low + (high - low) * unit(u[3])};
+    return std::array<double, 4>{low + (high - low) * unit(u[0]), low + (high - low) * unit(u[1]), low + (high - low) * unit(u[2]),
+                                 low + (high - low) * unit(u[3])};
   });
 }
 

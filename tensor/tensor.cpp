@@ -57,7 +57,9 @@ Tensor Tensor::full(Shape shape, double value, Dtype dtype, Device device) {
 
 Tensor Tensor::arange(int64_t n, Dtype dtype) {
   Tensor t({n}, dtype);
-  visit(dtype, [&]<class T> { for (int64_t i = 0; i < n; i++) t.data<T>()[i] = static_cast<T>(i); });
+  visit(dtype, [&]<class T> {
+    for (int64_t i = 0; i < n; i++) t.data<T>()[i] = static_cast<T>(i);
+  });
   return t;
 }
 
@@ -95,7 +97,8 @@ Tensor Tensor::view(Shape shape) const {
     *free = rest ? size_ / rest : 0;
   }
   if (count(shape) != size_)
-    throw ShapeError("[reshape] " + to_string(shape_) + " has " + std::to_string(size_) + " values, " + to_string(shape) + " wants " + std::to_string(count(shape)));
+    throw ShapeError("[reshape] " + to_string(shape_) + " has " + std::to_string(size_) + " values, " + to_string(shape) + " wants " +
+                     std::to_string(count(shape)));
   Tensor t = detach();
   t.shape_ = std::move(shape);
   return t;
@@ -120,10 +123,12 @@ Tensor Tensor::clone() const {
 
 namespace {
 
-template <class To, class From> To convert(From x) {
+template <class To, class From>
+To convert(From x) {
   if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
     if (x != x) return To{};
-    const double r = std::nearbyint(static_cast<double>(x)), low = static_cast<double>(std::numeric_limits<To>::min()), high = static_cast<double>(std::numeric_limits<To>::max());
+    const double r = std::nearbyint(static_cast<double>(x)), low = static_cast<double>(std::numeric_limits<To>::min()),
+                 high = static_cast<double>(std::numeric_limits<To>::max());
     return static_cast<To>(std::clamp(r, low, high));
   } else {
     return static_cast<To>(x);
@@ -158,7 +163,8 @@ void Tensor::copy_from(const Tensor& other) const {
   if (other.shape() != shape_) throw ShapeError("[copy] from shape " + to_string(other.shape()) + " into " + to_string(shape_));
   const Tensor source = other.to(dtype_);
   const Device knows = device_ == Device::cpu ? source.device() : device_;
-  if (bytes() && source.raw() != address_) device_memory(knows).copy(address_, device_, source.raw(), source.device(), static_cast<size_t>(bytes()));
+  if (bytes() && source.raw() != address_)
+    device_memory(knows).copy(address_, device_, source.raw(), source.device(), static_cast<size_t>(bytes()));
   raise_version();
 }
 

@@ -9,9 +9,15 @@
 #include "tensor/parallel.h"
 
 namespace sono::cpu {
-namespace baseline { void fill_maps(MapInnerTable&); }
-namespace v3 { void fill_maps(MapInnerTable&); }
-namespace v4 { void fill_maps(MapInnerTable&); }
+namespace baseline {
+void fill_maps(MapInnerTable&);
+}
+namespace v3 {
+void fill_maps(MapInnerTable&);
+}
+namespace v4 {
+void fill_maps(MapInnerTable&);
+}
 }  // namespace sono::cpu
 
 namespace sono::kernels {
@@ -71,10 +77,12 @@ void run_flat(const MapArgs& a, MapInner f, const int64_t* in_bytes, int64_t out
 }
 
 void drive(const MapArgs& a, MapInner f, int64_t first_bytes, int64_t out_bytes) {
-  const int64_t value = byte_size(a.dtype), in_bytes[3] = {first_bytes ? first_bytes : value, value, value}, out = out_bytes ? out_bytes : value;
+  const int64_t value = byte_size(a.dtype), in_bytes[3] = {first_bytes ? first_bytes : value, value, value},
+                out = out_bytes ? out_bytes : value;
   if (a.rank == 1) return parallel_for(a.size, chunk, [&](int64_t first, int64_t last) { run_flat(a, f, in_bytes, out, first, last); });
   const int64_t n = a.shape[a.rank - 1];
-  parallel_for(a.size / n, std::max<int64_t>(1, chunk / n), [&](int64_t first, int64_t last) { run_rows(a, f, in_bytes, out, first, last); });
+  parallel_for(a.size / n, std::max<int64_t>(1, chunk / n),
+               [&](int64_t first, int64_t last) { run_rows(a, f, in_bytes, out, first, last); });
 }
 
 int real(const MapArgs& a) {
@@ -82,23 +90,43 @@ int real(const MapArgs& a) {
   return a.dtype == Dtype::f64;
 }
 
-template <int I> void unary(const MapArgs& a) { drive(a, inner().unary[real(a)][I], 0, 0); }
-template <int I> void unary_vjp(const MapArgs& a) { drive(a, inner().unary_vjp[real(a)][I], 0, 0); }
-template <int I> void binary(const MapArgs& a) { drive(a, inner().binary[real(a)][I], 0, 0); }
-template <int I> void binary_left(const MapArgs& a) { drive(a, inner().binary_left[real(a)][I], 0, 0); }
-template <int I> void binary_right(const MapArgs& a) { drive(a, inner().binary_right[real(a)][I], 0, 0); }
-template <int I> void compare_map(const MapArgs& a) { drive(a, inner().compare[real(a)][I], 0, 1); }
+template <int I>
+void unary(const MapArgs& a) {
+  drive(a, inner().unary[real(a)][I], 0, 0);
+}
+template <int I>
+void unary_vjp(const MapArgs& a) {
+  drive(a, inner().unary_vjp[real(a)][I], 0, 0);
+}
+template <int I>
+void binary(const MapArgs& a) {
+  drive(a, inner().binary[real(a)][I], 0, 0);
+}
+template <int I>
+void binary_left(const MapArgs& a) {
+  drive(a, inner().binary_left[real(a)][I], 0, 0);
+}
+template <int I>
+void binary_right(const MapArgs& a) {
+  drive(a, inner().binary_right[real(a)][I], 0, 0);
+}
+template <int I>
+void compare_map(const MapArgs& a) {
+  drive(a, inner().compare[real(a)][I], 0, 1);
+}
 void select_map(const MapArgs& a) { drive(a, inner().select[real(a)], 1, 0); }
 
-template <int... U, int... B, int... C> MapTable make_table(std::integer_sequence<int, U...>, std::integer_sequence<int, B...>, std::integer_sequence<int, C...>) {
+template <int... U, int... B, int... C>
+MapTable make_table(std::integer_sequence<int, U...>, std::integer_sequence<int, B...>, std::integer_sequence<int, C...>) {
   return {{unary<U>...}, {unary_vjp<U>...}, {binary<B>...}, {binary_left<B>...}, {binary_right<B>...}, {compare_map<C>...}, select_map};
 }
 
 }  // namespace
 
 const MapTable& cpu_map_table() {
-  static const MapTable table = make_table(std::make_integer_sequence<int, MapTable::unary_count>{}, std::make_integer_sequence<int, MapTable::binary_count>{},
-                                           std::make_integer_sequence<int, MapTable::compare_count>{});
+  static const MapTable table =
+      make_table(std::make_integer_sequence<int, MapTable::unary_count>{}, std::make_integer_sequence<int, MapTable::binary_count>{},
+                 std::make_integer_sequence<int, MapTable::compare_count>{});
   return table;
 }
 

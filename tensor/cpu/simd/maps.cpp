@@ -1,5 +1,6 @@
-// Elementwise maps: one pass over memory, bound by it (4 bytes read per operand and 4 written) but for exp, log, tanh, whose polynomials take
-// 10 to 20 FMAs an element. The loops vectorise because f is branch-free; operands that are contiguous or constant get a loop of their own.
+// Elementwise maps: one pass over memory, bound by it (4 bytes read per operand and 4 written) but for exp, log, tanh, whose polynomials
+// take 10 to 20 FMAs an element. The loops vectorise because f is branch-free; operands that are contiguous or constant get a loop of their
+// own.
 #include "tensor/cpu/maps.h"
 #include "tensor/elementwise.h"
 
@@ -7,7 +8,8 @@ namespace sono::cpu::SONO_ISA {
 namespace {
 
 // F::run<T>(op, values of the operands…) -> element of out. A stride template argument of -1 means: as given at run time.
-template <class F, class T, class Out, int64_t S0> void loop1(const void* op, const void* const* in, const int64_t* stride, const int64_t* row_stride, void* out, int64_t rows, int64_t n) {
+template <class F, class T, class Out, int64_t S0>
+void loop1(const void* op, const void* const* in, const int64_t* stride, const int64_t* row_stride, void* out, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; r++) {
     const T* a = static_cast<const T*>(in[0]) + r * row_stride[0];
     Out* y = static_cast<Out*>(out) + r * n;
@@ -17,7 +19,8 @@ template <class F, class T, class Out, int64_t S0> void loop1(const void* op, co
   }
 }
 
-template <class F, class T, class Out, int64_t S0, int64_t S1> void loop2(const void* op, const void* const* in, const int64_t* stride, const int64_t* row_stride, void* out, int64_t rows, int64_t n) {
+template <class F, class T, class Out, int64_t S0, int64_t S1>
+void loop2(const void* op, const void* const* in, const int64_t* stride, const int64_t* row_stride, void* out, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; r++) {
     const T* a = static_cast<const T*>(in[0]) + r * row_stride[0];
     const T* b = static_cast<const T*>(in[1]) + r * row_stride[1];
@@ -28,7 +31,8 @@ template <class F, class T, class Out, int64_t S0, int64_t S1> void loop2(const 
   }
 }
 
-template <class F, class First, class T, int64_t S0, int64_t S1, int64_t S2> void loop3(const void* op, const void* const* in, const int64_t* stride, const int64_t* row_stride, void* out, int64_t rows, int64_t n) {
+template <class F, class First, class T, int64_t S0, int64_t S1, int64_t S2>
+void loop3(const void* op, const void* const* in, const int64_t* stride, const int64_t* row_stride, void* out, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; r++) {
     const First* a = static_cast<const First*>(in[0]) + r * row_stride[0];
     const T* b = static_cast<const T*>(in[1]) + r * row_stride[1];
@@ -40,54 +44,98 @@ template <class F, class First, class T, int64_t S0, int64_t S1, int64_t S2> voi
   }
 }
 
-template <class F, class T, class Out = T> void map1(const void* op, const void* const* in, const int64_t* s, const int64_t* rs, void* out, int64_t rows, int64_t n) {
+template <class F, class T, class Out = T>
+void map1(const void* op, const void* const* in, const int64_t* s, const int64_t* rs, void* out, int64_t rows, int64_t n) {
   if (s[0] == 1) return loop1<F, T, Out, 1>(op, in, s, rs, out, rows, n);
   loop1<F, T, Out, -1>(op, in, s, rs, out, rows, n);
 }
 
-template <class F, class T, class Out = T> void map2(const void* op, const void* const* in, const int64_t* s, const int64_t* rs, void* out, int64_t rows, int64_t n) {
+template <class F, class T, class Out = T>
+void map2(const void* op, const void* const* in, const int64_t* s, const int64_t* rs, void* out, int64_t rows, int64_t n) {
   if (s[0] == 1 && s[1] == 1) return loop2<F, T, Out, 1, 1>(op, in, s, rs, out, rows, n);
   if (s[0] == 1 && s[1] == 0) return loop2<F, T, Out, 1, 0>(op, in, s, rs, out, rows, n);
   if (s[0] == 0 && s[1] == 1) return loop2<F, T, Out, 0, 1>(op, in, s, rs, out, rows, n);
   loop2<F, T, Out, -1, -1>(op, in, s, rs, out, rows, n);
 }
 
-template <class F, class T, class First = T> void map3(const void* op, const void* const* in, const int64_t* s, const int64_t* rs, void* out, int64_t rows, int64_t n) {
+template <class F, class T, class First = T>
+void map3(const void* op, const void* const* in, const int64_t* s, const int64_t* rs, void* out, int64_t rows, int64_t n) {
   if (s[0] == 1 && s[1] == 1 && s[2] == 1) return loop3<F, First, T, 1, 1, 1>(op, in, s, rs, out, rows, n);
   if (s[0] == 1 && s[1] == 1 && s[2] == 0) return loop3<F, First, T, 1, 1, 0>(op, in, s, rs, out, rows, n);
   loop3<F, First, T, -1, -1, -1>(op, in, s, rs, out, rows, n);
 }
 
-template <class Op> SONO_INLINE const Op& as(const void* op) { return *static_cast<const Op*>(op); }
+template <class Op>
+SONO_INLINE const Op& as(const void* op) {
+  return *static_cast<const Op*>(op);
+}
 
-template <class Op> struct Value {
-  template <class T> static SONO_INLINE T run(const void* op, T x) { return as<Op>(op).template f<T>(x); }
-  template <class T> static SONO_INLINE T run(const void* op, T a, T b) { return as<Op>(op).template f<T>(a, b); }
-};
-template <class Op> struct Backward {
-  template <class T> static SONO_INLINE T run(const void* op, T g, T kept) {
-    if constexpr (elementwise::keeps_output<Op>) return as<Op>(op).template vjp_of_output<T>(g, kept);
-    else return as<Op>(op).template vjp<T>(g, kept);
+template <class Op>
+struct Value {
+  template <class T>
+  static SONO_INLINE T run(const void* op, T x) {
+    return as<Op>(op).template f<T>(x);
+  }
+  template <class T>
+  static SONO_INLINE T run(const void* op, T a, T b) {
+    return as<Op>(op).template f<T>(a, b);
   }
 };
-template <class Op> struct Left { template <class T> static SONO_INLINE T run(const void* op, T g, T a, T b) { return as<Op>(op).template vjp_left<T>(g, a, b); } };
-template <class Op> struct Right { template <class T> static SONO_INLINE T run(const void* op, T g, T a, T b) { return as<Op>(op).template vjp_right<T>(g, a, b); } };
-template <class Op> struct Compare { template <class T> static SONO_INLINE uint8_t run(const void* op, T a, T b) { return as<Op>(op).template f<T>(a, b); } };
-struct Select { template <class T> static SONO_INLINE T run(const void*, uint8_t mask, T a, T b) { return mask ? a : b; } };
+template <class Op>
+struct Backward {
+  template <class T>
+  static SONO_INLINE T run(const void* op, T g, T kept) {
+    if constexpr (elementwise::keeps_output<Op>)
+      return as<Op>(op).template vjp_of_output<T>(g, kept);
+    else
+      return as<Op>(op).template vjp<T>(g, kept);
+  }
+};
+template <class Op>
+struct Left {
+  template <class T>
+  static SONO_INLINE T run(const void* op, T g, T a, T b) {
+    return as<Op>(op).template vjp_left<T>(g, a, b);
+  }
+};
+template <class Op>
+struct Right {
+  template <class T>
+  static SONO_INLINE T run(const void* op, T g, T a, T b) {
+    return as<Op>(op).template vjp_right<T>(g, a, b);
+  }
+};
+template <class Op>
+struct Compare {
+  template <class T>
+  static SONO_INLINE uint8_t run(const void* op, T a, T b) {
+    return as<Op>(op).template f<T>(a, b);
+  }
+};
+struct Select {
+  template <class T>
+  static SONO_INLINE T run(const void*, uint8_t mask, T a, T b) {
+    return mask ? a : b;
+  }
+};
 
-template <class T, class... Ops> void fill_unary(MapInnerTable& t, int d, std::tuple<Ops...>*) {
+template <class T, class... Ops>
+void fill_unary(MapInnerTable& t, int d, std::tuple<Ops...>*) {
   int i = 0;
   ((t.unary[d][i] = map1<Value<Ops>, T>, t.unary_vjp[d][i] = map2<Backward<Ops>, T>, i++), ...);
 }
-template <class T, class... Ops> void fill_binary(MapInnerTable& t, int d, std::tuple<Ops...>*) {
+template <class T, class... Ops>
+void fill_binary(MapInnerTable& t, int d, std::tuple<Ops...>*) {
   int i = 0;
   ((t.binary[d][i] = map2<Value<Ops>, T>, t.binary_left[d][i] = map3<Left<Ops>, T>, t.binary_right[d][i] = map3<Right<Ops>, T>, i++), ...);
 }
-template <class T, class... Ops> void fill_compare(MapInnerTable& t, int d, std::tuple<Ops...>*) {
+template <class T, class... Ops>
+void fill_compare(MapInnerTable& t, int d, std::tuple<Ops...>*) {
   int i = 0;
   ((t.compare[d][i] = map2<Compare<Ops>, T, uint8_t>, i++), ...);
 }
-template <class T> void fill(MapInnerTable& t, int d) {
+template <class T>
+void fill(MapInnerTable& t, int d) {
   fill_unary<T>(t, d, static_cast<elementwise::Unary*>(nullptr));
   fill_binary<T>(t, d, static_cast<elementwise::Binary*>(nullptr));
   fill_compare<T>(t, d, static_cast<elementwise::Compare*>(nullptr));
