@@ -1,0 +1,378 @@
+// Breast anatomy on the acquisition grid, and the sample with its labels.
+#include "zoo/sim/breast.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/random.h"
+#include "zoo/sim/breast_lesion.h"
+#include "zoo/sim/decibel.h"
+#include "zoo/sim/noise.h"
+
+namespace sono::zoo::sim {
+namespace {
+
+// Fills a medium for one frame. Maps are written as decibels first, then turned into amplitudes.
+class Painter {
+ public:
+  Painter(const BreastPatient& patient, const Grid& grid, double shift)
+      : p(patient),
+        window{grid.rows, grid.beams, grid.z0, grid.dz, grid.x0 + shift, grid.dx},
+        medium{grid, Tensor({grid.rows, grid.beams}), Tensor({grid.rows, grid.beams}), Tensor({grid.rows, grid.beams})} {}
+
+  Medium paint() {
+    layers();
+    skin();
+    if (p.rib) rib();
+    lesion();
+    Tensor& b = medium.backscatter;
+    for (int64_t i = 0; i < b.size(); i++) db()[i] = amplitude(db()[i]);
+    calcifications();
+    return medium;
+  }
+
+ private:
+  const BreastPatient& p;
+  const Window window;
+  Medium medium;
+
+  float* db() const { return medium.backscatter.data<float>(); }
+  float* alpha() const { return medium.attenuation.data<float>(); }
+  float* mirror() const { return medium.specular.data<float>(); }
+  float depth(int64_t row) const { return static_cast<float>(window.z0 + window.dz * static_cast<double>(row)); }
+  float lateral(int64_t column) const { return static_cast<float>(window.x0 + window.dx * static_cast<double>(column)); }
+  Tensor field(double cell_z, double cell_x, const char* name) const {
+    return smooth_field(window, cell_z, cell_x, p.seed, hash64(name) ^ p.patient * 0x9E3779B97F4A7C15u);
+  }
+
+  // Calls f(index, x mm, z mm) for the cells of a rectangle in mm.
+  template <class F>
+  void for_cells(double left, double top, double right, double bottom, F f) const {
+    const auto cell = [](double at, double first, double step, int64_t n) {
+      return std::clamp<int64_t>(static_cast<int64_t>(std::floor((at - first) / step)), 0, n);
+    };
+    const int64_t z0 = cell(top, window.z0, window.dz, window.rows), z1 = cell(bottom, window.z0, window.dz, window.rows - 1) + 1;
+    const int64_t x0 = cell(left, window.x0, window.dx, window.columns), x1 = cell(right, window.x0, window.dx, window.columns - 1) + 1;
+    for (int64_t z = z0; z < z1; z++)
+      for (int64_t x = x0; x < x1; x++) f(z * window.columns + x, lateral(x), depth(z));
+  }
+
+  void layers();
+  void skin();
+  void rib();
+  void lesion();
+  void calcifications();
+};
+
+// Fat with septa, gland with streaks and fatty islands, muscle with fibres, what lies behind; borders undulate with the same displacement
+// that bends the textures.
+void Painter::layers() {
+  const Tensor bend = field(5, 8, "bend"), fine = field(0.45, 1.1, "fine"),
+               islands = shifted_rows(field(1.8, 4, "islands"), bend, window.dz);
+  const Tensor streaks = shifted_rows(field(0.5, 3.2, "streaks"), bend, window.dz),
+               septa_field = shifted_rows(field(2.4, 7, "septa"), bend, window.dz * 2);
+  const Tensor septa = level_lines(septa_field, window, 0.13, 3), fibres = field(0.55, 9, "fibres");
+  const float skin_end = static_cast<float>(p.skin), fat_end = static_cast<float>(p.skin + p.fat),
+              gland_end = static_cast<float>(p.skin + p.fat + p.gland),
+              muscle_end = static_cast<float>(p.skin + p.fat + p.gland + p.muscle);
+  const float slope = static_cast<float>(p.slope), dense = static_cast<float>(p.density), tissue_alpha = static_cast<float>(p.attenuation),
+              middle = 20;
+  for (int64_t z = 0; z < window.rows; z++) {
+    const int64_t row = z * window.columns;
+    const float *u = bend.data<float>() + row, *f = fine.data<float>() + row, *i = islands.data<float>() + row,
+                *s = streaks.data<float>() + row, *l = septa.data<float>() + row, *m = fibres.data<float>() + row;
+    float *level = db() + row, *a = alpha() + row, *spec = mirror() + row;
+    for (int64_t x = 0; x < window.columns; x++) {
+      const float flat = depth(z) + slope * (lateral(x) - middle), bent = flat + 1.3f * u[x], stiff = flat + 0.5f * u[x];
+      const float gland = smooth_step(bent, fat_end - 0.35f, fat_end + 0.35f),
+                  muscle = smooth_step(stiff, gland_end - 0.2f, gland_end + 0.2f),
+                  deep = smooth_step(stiff, muscle_end - 0.2f, muscle_end + 0.2f);
+      const float in_fat = -8.5f + 1.1f * f[x] + 0.8f * i[x] + 10 * l[x];
+      const float island = smooth_step(i[x], 1.9f * dense - 0.9f, 1.9f * dense - 0.1f);  // fatty islands in the gland
+      const float in_gland = 0.5f + 1.6f * s[x] + 1.0f * f[x] - 7 * island + 6 * l[x];
+      const float in_muscle = -8 + 3.2f * m[x] + 1.2f * s[x];
+      const float in_deep = -17 + 1.5f * s[x] + m[x] - 0.25f * (stiff - muscle_end);
+      level[x] = mix(mix(mix(in_fat, in_gland, gland), in_muscle, muscle), in_deep, deep);
+      a[x] = mix(mix(0.45f, tissue_alpha, gland), tissue_alpha + 0.1f, muscle);
+      const float above = (stiff - gland_end) / 0.16f, below = (stiff - muscle_end) / 0.2f;
+      const float fascia = math::exp(-0.5f * above * above) + 1.3f * math::exp(-0.5f * below * below);
+      spec[x] = 0.55f * l[x] * (1 - muscle) + fascia * (0.9f + 0.35f * s[x]);
+    }
+  }
+  (void)skin_end;
+}
+
+// The probe's face and the skin: two bright lines with a band between, and what rings down after the pulse.
+void Painter::skin() {
+  const float end = static_cast<float>(p.skin);
+  const Tensor wave = field(3, 12, "skin wave");
+  for (int64_t z = 0; z < window.rows && depth(z) < end + 3; z++)
+    for (int64_t x = 0; x < window.columns; x++) {
+      const int64_t k = z * window.columns + x;
+      const float d = depth(z) + 0.12f * wave.data<float>()[k], inside = 1 - smooth_step(d, end - 0.1f, end + 0.1f);
+      db()[k] = mix(db()[k], 1.5f - 3 * smooth_step(d, 0.4f, end), inside);
+      const float entry = (d - 0.25f) / 0.12f, dermis = (d - end) / 0.14f, ring = (d - 0.75f) / 0.12f;
+      mirror()[k] = mirror()[k] * (1 - inside) + 2.6f * math::exp(-0.5f * entry * entry) + 1.0f * math::exp(-0.5f * ring * ring) +
+                    1.5f * math::exp(-0.5f * dermis * dermis);
+    }
+}
+
+// A rib: a bright arc and nothing but its shadow behind it.
+void Painter::rib() {
+  const double top = p.skin + p.fat + p.gland + p.muscle + 1.5;
+  const uint64_t where = hash64("rib") ^ p.patient;
+  const double centre = 8 + static_cast<double>((where ^ p.seed * 0x9E3779B97F4A7C15u) >> 40 & 0xff) / 255 * 26, a = 6, b = 3.5;
+  for_cells(centre - a - 1, top - 1, centre + a + 1, top + 2 * b + 1, [&](int64_t k, float x, float z) {
+    const float u = (x - static_cast<float>(centre)) / static_cast<float>(a), v = (z - static_cast<float>(top + b)) / static_cast<float>(b),
+                rho = std::sqrt(u * u + v * v + 1e-6f);
+    const float inside = 1 - smooth_step(rho, 0.97f, 1.03f), rim = (rho - 1) * static_cast<float>(b) / 0.2f;
+    db()[k] = mix(db()[k], -24, inside);
+    alpha()[k] = mix(alpha()[k], 9, inside);
+    if (v < 0) mirror()[k] += 3.2f * math::exp(-0.5f * rim * rim) * v * v / (rho * rho);
+  });
+}
+
+// The matter of the lesion inside its contour, halo and spicules around it, capsule and edge shadows of a smooth one.
+void Painter::lesion() {
+  const Lesion& l = p.lesion;
+  const Contour& c = l.contour;
+  const auto [left, top, right, bottom] = c.extent();
+  const Tensor slow = field(1.3, 1.9, "lesion texture"), quick = field(0.7, 1.0, "lesion speckle");
+  const float blur = static_cast<float>(l.margin_blur), rough = static_cast<float>(l.heterogeneity_db), mu = static_cast<float>(l.texture),
+              halo_width = static_cast<float>(l.halo_width);
+  const bool smooth = l.descriptors.margin == LesionMargin::circumscribed;
+  const auto centre_tissue = [&] {  // the layer it grows in; its contrast is relative to that
+    return c.z > p.skin + p.fat ? 0.5f - 3.0f * static_cast<float>(1 - p.density) : -8.5f;
+  };
+  const float inside_db = centre_tissue() + static_cast<float>(l.contrast_db), reach = static_cast<float>(0.8 * std::sqrt(c.a * c.b) + 2);
+  std::vector<int> nearest(Contour::steps, -1);
+  for (int s = 0; s < Contour::steps; s++)
+    for (int k = 0; k < static_cast<int>(l.spicules.size()); k++) {
+      const auto away = [&](int i) {
+        const float d = std::abs(l.spicules[i].angle - static_cast<float>(s));
+        return std::min(d, Contour::steps - d);
+      };
+      if (nearest[s] < 0 || away(k) < away(nearest[s])) nearest[s] = k;
+    }
+  for_cells(left - reach, top - reach, right + reach, bottom + reach, [&](int64_t k, float x, float z) {
+    int step = 0;
+    const float d = c.distance(x, z, &step);
+    if (d > reach) return;
+    const float inside = 1 - smooth_step(d, -blur, blur + 0.02f);
+    if (!l.spicules.empty() && d > -0.5f) {
+      const Spicule& ray = l.spicules[nearest[step]];
+      float off = std::abs(ray.angle - static_cast<float>(step));
+      off = std::min(off, Contour::steps - off) * 6.2831853f / Contour::steps *
+            std::hypot(x - static_cast<float>(c.x), z - static_cast<float>(c.z));
+      const float along = clamped(1 - d / ray.length, 0, 1), core = off / (ray.width * along + 0.05f),
+                  side = (off - 1.6f * ray.width * along) / 0.25f;
+      db()[k] +=
+          along > 0 ? -10 * std::min(1.0f, 2 * along) * math::exp(-0.5f * core * core) + 4 * along * math::exp(-0.5f * side * side) : 0;
+      mirror()[k] *= 1 - 0.7f * along;
+    }
+    if (l.halo_db > 0)
+      db()[k] += static_cast<float>(l.halo_db) * smooth_step(d, -0.2f, 0.2f) * (1 - smooth_step(d, 0.6f * halo_width, 1.4f * halo_width));
+    float matter = inside_db + rough * slow.data<float>()[k] + 0.5f * quick.data<float>()[k];
+    if (mu > 0) {  // compound K: power times Gamma(μ, 1/μ), from a normal field by Wilson and Hilferty's cube
+      const float root = 1 - 1 / (9 * mu) + quick.data<float>()[k] / (3 * std::sqrt(mu)), tau = std::max(0.03f, root * root * root);
+      matter += decibel_of_power(tau);
+    }
+    db()[k] = mix(db()[k], matter, inside);
+    alpha()[k] = mix(alpha()[k], static_cast<float>(l.attenuation), inside);
+    mirror()[k] *= 1 - inside;
+    if (smooth && std::abs(d) < 1) {  // a thin capsule, seen where it faces the beam
+      const float across = (z - static_cast<float>(c.z)) / static_cast<float>(c.b), rim = (d - 0.12f) / 0.13f;
+      mirror()[k] += 0.9f * math::exp(-0.5f * rim * rim) * std::min(1.0f, across * across * across * across);
+    }
+  });
+  if (!smooth) return;
+  for (const double edge : {left, right})  // refraction at the sides: a loss of up to 5 dB below each
+    for_cells(edge - 2, c.z - 1, edge + 2, c.z + 1, [&](int64_t k, float x, float) {
+      const float away = (x - static_cast<float>(edge)) / 0.45f;
+      alpha()[k] += static_cast<float>(5 / (0.4 * p.domain.frequency)) * math::exp(-0.5f * away * away);
+    });
+}
+
+void Painter::calcifications() {
+  const Contour& c = p.lesion.contour;
+  for (const Point& point : p.lesion.calcifications) {
+    const double x = c.x + point.x, z = c.z + point.z;
+    const float strength = amplitude(static_cast<float>(point.level_db)) * 0.25f;
+    for_cells(x - 0.6, z - 0.3, x + 0.6, z + 0.3, [&](int64_t k, float px, float pz) {
+      const float dx = (px - static_cast<float>(x)) / 0.18f, dz = (pz - static_cast<float>(z)) / 0.09f;
+      mirror()[k] += strength * math::exp(-0.5f * (dx * dx + dz * dz));
+    });
+  }
+}
+
+Grid acquisition_grid(const Domain& d, const Frame& frame) {
+  Grid g;
+  g.dz = std::min(1.1 * axial_sigma(d), 0.12),
+  g.rows = static_cast<int64_t>(std::ceil(frame.spacing * static_cast<double>(frame.height) / g.dz)) + 2;
+  g.dx = 0.95 * lateral_sigma(d, d.focus),
+  g.beams = static_cast<int64_t>(std::ceil(frame.spacing * static_cast<double>(frame.width) / g.dx)) + 2;
+  g.z0 = 0, g.x0 = 0;
+  return g;
+}
+
+// Badly coupled beams: a band of shadow from the skin down, at one side or anywhere.
+void lose_contact(Medium& m, const Domain& d, Random& random) {
+  const double width = static_cast<double>(m.grid.beams) * m.grid.dx,
+               centre = random.chance(0.6) ? (random.chance(0.5) ? 0 : width) : random.uniform(0, width), half = random.uniform(2, 7);
+  const float loss = static_cast<float>(random.uniform(6, 16));
+  const int64_t rows = std::min<int64_t>(m.grid.rows, static_cast<int64_t>(1.5 / m.grid.dz));
+  for (int64_t z = 0; z < rows; z++)
+    for (int64_t x = 0; x < m.grid.beams; x++) {
+      const float away = static_cast<float>(std::abs(m.grid.x0 + m.grid.dx * static_cast<double>(x) - centre));
+      m.attenuation.data<float>()[z * m.grid.beams + x] +=
+          loss / static_cast<float>(0.3 * d.frequency) *
+          (1 - smooth_step(away, static_cast<float>(half) - 1.5f, static_cast<float>(half) + 1.5f));
+    }
+}
+
+Tensor lesion_mask(const Contour& contour, const Frame& frame) {
+  Tensor mask = Tensor::zeros({frame.height, frame.width}, Dtype::u8);
+  uint8_t* out = mask.data<uint8_t>();
+  const auto [left, top, right, bottom] = contour.extent();
+  for (int64_t i = 0; i < frame.height; i++) {
+    if (frame.z(static_cast<double>(i)) < top || frame.z(static_cast<double>(i)) > bottom) continue;
+    for (int64_t j = 0; j < frame.width; j++)
+      out[i * frame.width + j] = contour.contains(frame.x(static_cast<double>(j)), frame.z(static_cast<double>(i)));
+  }
+  return mask;
+}
+
+// The mask's bounding box in pixels.
+Box bounding_box(const Tensor& mask, int category) {
+  const int64_t height = mask.dim(0), width = mask.dim(1);
+  int64_t left = width, top = height, right = -1, bottom = -1;
+  for (int64_t i = 0; i < height; i++)
+    for (int64_t j = 0; j < width; j++)
+      if (mask.data<uint8_t>()[i * width + j])
+        left = std::min(left, j), right = std::max(right, j), top = std::min(top, i), bottom = std::max(bottom, i);
+  return {static_cast<double>(left),
+          static_cast<double>(top),
+          static_cast<double>(right - left + 1),
+          static_cast<double>(bottom - top + 1),
+          category,
+          1};
+}
+
+std::vector<Measurement> measurements(const BreastPatient& p, double overlap) {
+  const Lesion& l = p.lesion;
+  const Descriptors& d = l.descriptors;
+  const auto [left, top, right, bottom] = l.contour.extent();
+  const auto code = [](auto value) { return static_cast<double>(static_cast<int>(value)); };
+  return {{"lesion width", right - left, "mm"},
+          {"lesion height", bottom - top, "mm"},
+          {"lesion depth", l.contour.z, "mm"},
+          {"contrast", l.contrast_db, "dB"},
+          {"attenuation", l.attenuation, "dB/cm/MHz"},
+          {"shape", code(d.shape), "code"},
+          {"not parallel", code(d.not_parallel), "code"},
+          {"margin", code(d.margin), "code"},
+          {"echo pattern", code(d.echo), "code"},
+          {"posterior features", code(d.posterior), "code"},
+          {"halo", code(d.halo), "code"},
+          {"calcifications", code(d.calcifications), "code"},
+          {"oracle malignancy", oracle_malignancy(d, overlap), "probability"}};
+}
+
+Frame picture(const Domain& d, const BreastOptions& o) {
+  return {o.height, o.width, o.spacing > 0 ? o.spacing : d.width / static_cast<double>(o.width), 0, 0};
+}
+
+}  // namespace
+
+const std::vector<Domain>& breast_domains() {
+  static const std::vector<Domain> all = {
+      {.name = "breast-a",
+       .frequency = 7.5,
+       .bandwidth = 0.42,
+       .f_number = 2.2,
+       .focus = 16,
+       .compound = 3,
+       .noise_db = -52,
+       .tgc_error = 3,
+       .dynamic_range = 58,
+       .gamma = 1.25,
+       .smoothing = 0.5,
+       .width = 42},
+      {.name = "breast-b",
+       .frequency = 9,
+       .bandwidth = 0.40,
+       .f_number = 2.4,
+       .focus = 14,
+       .compound = 2,
+       .noise_db = -56,
+       .tgc_error = 4,
+       .dynamic_range = 62,
+       .gamma = 1.4,
+       .smoothing = 0.7,
+       .width = 38},
+      {.name = "breast-c",
+       .frequency = 6.5,
+       .bandwidth = 0.45,
+       .f_number = 2.0,
+       .focus = 20,
+       .compound = 2,
+       .noise_db = -48,
+       .tgc_error = 5,
+       .dynamic_range = 54,
+       .gamma = 1.1,
+       .smoothing = 0.3,
+       .width = 48},
+  };
+  return all;
+}
+
+BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, const BreastOptions& o) {
+  Random random(seed, "breast patient", patient);
+  BreastPatient p;
+  p.seed = seed, p.patient = patient;
+  const auto& domains = breast_domains();
+  const size_t drawn = static_cast<size_t>(random.below(static_cast<int64_t>(domains.size())));
+  const auto named = std::find_if(domains.begin(), domains.end(), [&](const Domain& d) { return d.name == o.domain; });
+  p.domain = named != domains.end() ? *named : domains[drawn];
+  p.skin = random.uniform(1.2, 2.4), p.fat = random.uniform(3, 11), p.gland = random.uniform(8, 18), p.muscle = random.uniform(4, 9);
+  p.slope = random.normal() * 0.06, p.density = random.uniform(0.2, 1), p.attenuation = random.uniform(0.5, 0.85),
+  p.rib = random.chance(0.3);
+  p.domain.noise_db += 8 * o.difficulty - 2.4;
+  p.lesion = draw_lesion(random, malignant, o.overlap, o.difficulty);
+  const Frame frame = picture(p.domain, o);
+  const double width = frame.spacing * static_cast<double>(frame.width), depth = frame.spacing * static_cast<double>(frame.height);
+  Contour& c = p.lesion.contour;
+  const auto [left, top, right, bottom] = c.extent();  // about the origin
+  const double shrink = std::min({1.0, 0.62 * width / (right - left), 0.62 * depth / (bottom - top)});
+  c.a *= shrink, c.b *= shrink;
+  const double low = p.skin + 0.8 - top * shrink, high = std::max(low, std::min(0.86 * depth - bottom * shrink, p.skin + p.fat + p.gland));
+  c.z = random.uniform(low, high);
+  c.x = random.uniform(0.1 * width - left * shrink, 0.9 * width - right * shrink);
+  for (Point& point : p.lesion.calcifications) point.x *= shrink, point.z *= shrink;
+  return p;
+}
+
+Sample breast_sample(const BreastPatient& p, int64_t frame_index, const BreastOptions& o) {
+  Random random(p.seed, "breast frame", p.patient, static_cast<uint64_t>(frame_index));
+  Frame frame = picture(p.domain, o);
+  const double shift = random.uniform(-0.06, 0.06) * p.domain.width;
+  const Grid grid = acquisition_grid(p.domain, frame);
+  Medium medium = Painter(p, grid, shift).paint();
+  if (random.chance(0.12 + 0.4 * o.difficulty)) lose_contact(medium, p.domain, random);
+  std::vector<double> sliders(8);
+  for (double& s : sliders) s = random.uniform(-p.domain.tgc_error, p.domain.tgc_error);
+  const Tensor grey = display(envelope(medium, p.domain, tgc_gain(grid, p.domain, sliders), p.seed,
+                                       hash64("breast speckle") + 16 * (p.patient * 4096 + static_cast<uint64_t>(frame_index))),
+                              p.domain);
+  Sample s;
+  s.image = resample(grey, grid, frame).view({o.height, o.width, 1});
+  frame.left += shift;  // labels live in the patient's coordinates
+  s.labels.category = p.lesion.malignant ? 1 : 0;
+  s.labels.mask = lesion_mask(p.lesion.contour, frame);
+  s.labels.boxes = {bounding_box(s.labels.mask, *s.labels.category)};
+  s.labels.measurements = measurements(p, o.overlap);
+  s.meta.frame = frame_index, s.meta.spacing = {frame.spacing, frame.spacing}, s.meta.domain = p.domain.name;
+  return s;
+}
+
+}  // namespace sono::zoo::sim

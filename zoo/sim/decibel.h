@@ -1,0 +1,18 @@
+#pragma once
+// Decibels and soft thresholds in plain floats, branch-free, so that loops over pixels vectorise.
+#include "tensor/scalar_math.h"
+
+namespace sono::zoo::sim {
+
+inline float amplitude(float decibel) { return math::exp(0.115129255f * decibel); }    // 10^(dB / 20)
+inline float decibel_of_power(float power) { return 4.34294482f * math::log(power); }  // 10 log10(power)
+inline float clamped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+inline float mix(float a, float b, float weight) { return a + weight * (b - a); }
+
+// 0 below low, 1 above high, smooth between.
+inline float smooth_step(float x, float low, float high) {
+  const float t = clamped((x - low) / (high - low), 0, 1);
+  return t * t * (3 - 2 * t);
+}
+
+}  // namespace sono::zoo::sim
