@@ -204,6 +204,125 @@ struct AdamArgs {
 };
 extern Kernel<AdamArgs> adam_step;
 
+// A running average: parameter = decay * parameter + (1 - decay) * gradient, where gradient holds the new values.
+struct AverageArgs {
+  std::span<const OptimizerSlot> slots;  // no state
+  double decay = 0.999;
+};
+extern Kernel<AverageArgs> average_step;
+
+// ---- copies (tensor/cpu/copy.cpp): any dtype -----------------------------------------------------------------------------------------------
+// y[y_offset + sum over d of i_d * y_stride[d]] = x[x_offset + sum over d of i_d * x_stride[d]] for every i inside shape; strides count
+// values and may be 0 (in x) or negative; the rest of y is left alone. permute, slice, flip, concat, pad and broadcast are all this.
+struct CopyArgs {
+  Tensor x, y;
+  Shape shape, x_stride, y_stride;
+  int64_t x_offset = 0, y_offset = 0;
+};
+extern Kernel<CopyArgs> strided_copy;
+
+// ---- indices (tensor/cpu/index.cpp): i32, checked against their bounds (ShapeError) ----------------------------------------------------------
+// x (outer, n, inner), index (m), y (outer, m, inner).
+struct TakeArgs {
+  Tensor x, index, y;
+  int64_t outer, n, m, inner;
+};
+extern Kernel<TakeArgs> take;          // y[o, j, i] = x[o, index[j], i]
+extern Kernel<TakeArgs> take_adjoint;  // x = 0, then x[o, index[j], i] += y[o, j, i], in the order of j
+
+// x (outer, n, inner), index and y (outer, m, inner).
+using GatherArgs = TakeArgs;
+extern Kernel<GatherArgs> gather;          // y[o, j, i] = x[o, index[o, j, i], i]
+extern Kernel<GatherArgs> gather_adjoint;  // x = 0, then x[o, index[o, j, i], i] += y[o, j, i], in the order of j
+
+struct OneHotArgs {
+  Tensor x, y;  // x (n) i32, y (n, classes) of f32 or f64
+  int64_t classes;
+};
+extern Kernel<OneHotArgs> one_hot;
+
+// ---- scans and orders along the middle of (outer, n, inner) (tensor/cpu/scan.cpp) -----------------------------------------------------------
+struct ScanArgs {
+  Tensor x, y;
+  int64_t outer, n, inner;
+  bool reverse = false;  // sums from the end
+};
+extern Kernel<ScanArgs> cumsum;
+
+// The first k of the sorted values, and where they were. Ties keep their order; NaN counts as the largest.
+struct SortArgs {
+  Tensor x, y, index;  // x (outer, n, inner); y, index (outer, k, inner)
+  int64_t outer, n, inner, k;
+  bool descending = false;
+};
+extern Kernel<SortArgs> sort;
+
+// ---- dropout (tensor/cpu/dropout.cpp) -------------------------------------------------------------------------------------------------------
+// y[i] = u[i] < p ? 0 : x[i] / (1 - p), u[i] the i-th of random_uniform(…, seed, stream): nothing but the stream is kept for backward.
+struct DropoutArgs {
+  Tensor x, y;
+  double p;
+  uint64_t seed, stream;
+};
+extern Kernel<DropoutArgs> dropout;
+
+// ---- cross-entropy (tensor/cpu/cross_entropy.cpp) --------------------------------------------------------------------------------------------
+// x (rows, classes) logits, target (rows) i32, weight (classes) optional; p = softmax of a row, t its target, s the smoothing:
+//   y = -(1 - s) weight[t] log p[t] - s / classes * sum over c of weight[c] log p[c],  0 where t is `ignore`
+// A target outside 0 … classes-1 is a ShapeError.
+struct CrossEntropyArgs {
+  Tensor x, target, weight;
+  Tensor y, row_weight, log_sum;  // (rows) each: the loss, weight[t] or 0 where ignored, log of the sum of exp(x)
+  int64_t ignore = -100;
+  double smoothing = 0;
+};
+extern Kernel<CrossEntropyArgs> cross_entropy;
+
+// gx = gy * dy/dx.
+struct CrossEntropyBackwardArgs {
+  Tensor x, target, weight, log_sum, gy, gx;
+  int64_t ignore = -100;
+  double smoothing = 0;
+};
+extern Kernel<CrossEntropyBackwardArgs> cross_entropy_backward;
+
+// ---- resampling (tensor/cpu/resample.cpp): x (N, D, H, W, C), y (N, Do, Ho, Wo, C), separable -----------------------------------------------
+// nearest: floor(i * n / m). linear: centres of pixels aligned ((i + 1/2) * n / m - 1/2, clamped); linear_corners: corners aligned
+// (i * (n - 1) / (m - 1)). average: the mean over floor(i * n / m) … ceil((i + 1) * n / m) (adaptive pooling).
+enum class Resampling { nearest, linear, linear_corners, average };
+struct ResampleArgs {
+  Tensor x, y;
+  Resampling mode;
+};
+extern Kernel<ResampleArgs> resample;          // y from x
+extern Kernel<ResampleArgs> resample_adjoint;  // x from y
+
+// Where the largest value of each of those windows lies: index like y (i32), positions in the D*H*W of its image; the first one, NaN is largest.
+struct AdaptiveMaxArgs {
+  Tensor x, y;  // y is the index
+};
+extern Kernel<AdaptiveMaxArgs> adaptive_max_index;
+
+// x (N, D, H, W, C), grid (N, Do, Ho, Wo, 3) of (x, y, z) in [-1, 1], y (N, Do, Ho, Wo, C); images have D = Do = 1 and a grid of 2. Zero outside.
+struct GridSampleArgs {
+  Tensor x, grid, y;
+  bool nearest = false, align_corners = false;
+};
+extern Kernel<GridSampleArgs> grid_sample;
+struct GridSampleBackwardArgs {
+  Tensor x, grid, gy, gx, ggrid;  // gx, ggrid: empty if not wanted
+  bool nearest = false, align_corners = false;
+};
+extern Kernel<GridSampleBackwardArgs> grid_sample_backward;
+
+// ---- Fourier transform (tensor/cpu/fft.cpp) ---------------------------------------------------------------------------------------------------
+// x, y (rows, n, 2): y[k] = sum over t of x[t] exp(-+ 2 pi i k t / n), + where inverse; not divided by n.
+struct FftArgs {
+  Tensor x, y;
+  bool inverse = false;
+};
+extern Kernel<FftArgs> fft;
+
 // ---- the choice ------------------------------------------------------------------------------------------------------------------------
 // The entry that SONO_KERNEL names for a kernel, or null.
 const char* forced_implementation(const char* kernel);
@@ -211,7 +330,7 @@ const char* forced_implementation(const char* kernel);
 
 template <class Args> Device device_of(const Args& a) {
   if constexpr (requires { a.slots; }) return a.slots.empty() ? Device::cpu : a.slots[0].parameter.device();
-  else if constexpr (requires { a.gx; }) return a.gx.device();
+  else if constexpr (requires { a.gx; }) return a.x.device();
   else return a.y ? a.y.device() : a.x.device();
 }
 template <> inline Device device_of(const MatmulArgs& a) { return a.y.device(); }

@@ -84,6 +84,7 @@ class Tensor {
   void raise_version() const;
   uint32_t version() const;
   bool shares_memory_with(const Tensor& other) const { return storage_ && storage_ == other.storage_; }
+  bool sole_owner() const { return storage_.use_count() == 1; }  // no other handle sees this memory: it may be written over
 
   const std::shared_ptr<Node>& node() const { return node_; }  // null: no gradient is wanted
   Tensor with_node(std::shared_ptr<Node> node) const;
