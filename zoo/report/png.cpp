@@ -1,0 +1,100 @@
+#include "zoo/report/png.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+namespace sono::zoo {
+
+namespace {
+
+void append_u32(std::string& out, uint32_t v) {
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(v >> shift & 255);
+}
+
+void append_chunk(std::string& png, const char* type, const std::string& body) {
+  append_u32(png, static_cast<uint32_t>(body.size()));
+  const std::string checked = type + body;
+  png += checked;
+  append_u32(png, static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(checked.data()), static_cast<uInt>(checked.size()))));
+}
+
+int paeth(int left, int up, int corner) {
+  const int p = left + up - corner, a = std::abs(p - left), b = std::abs(p - up), c = std::abs(p - corner);
+  return a <= b && a <= c ? left : b <= c ? up : corner;
+}
+
+// One row under filter 0 none, 1 left, 2 up, 3 average, 4 Paeth: the difference to what the neighbours foretell.
+void filter_row(int filter, const uint8_t* row, const uint8_t* above, int64_t n, int64_t channels, std::vector<uint8_t>& out) {
+  for (int64_t i = 0; i < n; i++) {
+    const int left = i >= channels ? row[i - channels] : 0, up = above ? above[i] : 0, corner = above && i >= channels ? above[i - channels] : 0;
+    const int foretold[5] = {0, left, up, (left + up) / 2, paeth(left, up, corner)};
+    out[static_cast<size_t>(i)] = static_cast<uint8_t>(row[i] - foretold[filter]);
+  }
+}
+
+// Per row the filter whose differences are smallest, the standard's own advice.
+std::string filtered(const uint8_t* pixels, int64_t height, int64_t row_bytes, int64_t channels) {
+  std::string all;
+  std::vector<uint8_t> tried(static_cast<size_t>(row_bytes)), best(tried.size());
+  for (int64_t y = 0; y < height; y++) {
+    const uint8_t *row = pixels + y * row_bytes, *above = y ? row - row_bytes : nullptr;
+    int64_t least = -1;
+    int chosen = 0;
+    for (int filter = 0; filter < 5; filter++) {
+      filter_row(filter, row, above, row_bytes, channels, tried);
+      int64_t size = 0;
+      for (uint8_t v : tried) size += std::min<int>(v, 256 - v);
+      if (least < 0 || size < least) least = size, chosen = filter, best.swap(tried);
+    }
+    all += static_cast<char>(chosen);
+    all.append(reinterpret_cast<const char*>(best.data()), best.size());
+  }
+  return all;
+}
+
+std::string deflated(const std::string& bytes) {
+  uLongf size = compressBound(static_cast<uLong>(bytes.size()));
+  std::string out(size, '\0');
+  if (compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uLong>(bytes.size()), 6) != Z_OK)
+    throw OutOfMemory("[encode_png] no memory to compress " + std::to_string(bytes.size()) + " bytes");
+  out.resize(size);
+  return out;
+}
+
+}  // namespace
+
+std::string encode_png(const Tensor& image) {
+  if (!image || (image.rank() != 2 && image.rank() != 3)) throw ShapeError("[encode_png] wants (H, W) or (H, W, C), got " + to_string(image.shape()));
+  if (image.dtype() != Dtype::u8) throw DtypeError(std::string("[encode_png] wants u8 pixels, got ") + to_string(image.dtype()));
+  const int64_t height = image.dim(0), width = image.dim(1), channels = image.rank() == 3 ? image.dim(2) : 1;
+  if (height < 1 || width < 1 || (channels != 1 && channels != 3 && channels != 4))
+    throw ShapeError("[encode_png] wants at least one pixel of 1, 3 or 4 channels, got " + to_string(image.shape()));
+  std::string header;
+  append_u32(header, static_cast<uint32_t>(width)), append_u32(header, static_cast<uint32_t>(height));
+  header += {8, static_cast<char>(channels == 1 ? 0 : channels == 3 ? 2 : 6), 0, 0, 0};  // bits, colour type, deflate, filters, no interlace
+  std::string png = "\x89PNG\r\n\x1a\n";
+  append_chunk(png, "IHDR", header);
+  append_chunk(png, "IDAT", deflated(filtered(image.data<uint8_t>(), height, width * channels, channels)));
+  append_chunk(png, "IEND", "");
+  return png;
+}
+
+std::string base64(std::string_view bytes) {
+  constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t n = std::min<size_t>(3, bytes.size() - i);
+    uint32_t three = 0;
+    for (size_t k = 0; k < 3; k++) three = three << 8 | (k < n ? static_cast<uint8_t>(bytes[i + k]) : 0u);
+    for (size_t k = 0; k < 4; k++) out += k <= n ? alphabet[three >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+std::string png_uri(const Tensor& image) { return "data:image/png;base64," + base64(encode_png(image)); }
+
+}  // namespace sono::zoo

@@ -1,0 +1,54 @@
+#pragma once
+// report.html: one self-contained page on a trained system. It loads nothing from anywhere: Chart.js, style and pictures are inside.
+//
+//   ReportContent report{.title = "unet on busi", .scores = scores, .baseline = constant_mask_scores};
+//   read_curves("run/metrics.jsonl", report);
+//   report.pictures = example_pictures(scores, [&](size_t i) { return data.get(test[i]); }, [&](const Sample& s) { return unet.predict(s); });
+//   write_report("run/report.html", report);
+//
+// Sections appear where there is something to show: headline figures, the card, metrics with 95 % intervals beside the trivial baseline,
+// overlays of best, median and worst cases, the histogram of the Dice, confusion matrix and ROC curve, Bland-Altman plots, training
+// curves, configuration, all cases. Pictures show nothing outside the scan mask, and no patient's name.
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "zoo/metrics/evaluate.h"
+
+namespace sono::zoo {
+
+struct Curve { std::string name; std::vector<double> x, y; };  // y may hold NaN: a gap
+struct Picture {
+  std::string group, caption;  // "best", "dice 0.97"
+  Sample sample;
+  Labels prediction;
+};
+
+struct ReportContent {
+  using Rows = std::vector<std::pair<std::string, std::string>>;
+  std::string title, subtitle;
+  Rows card;           // "Task", "segment the lesion" …; 'not for diagnosis' is always written
+  Rows configuration;  // "epochs", "60" …
+  Scores scores;
+  std::optional<Scores> baseline;
+  std::string baseline_name = "trivial baseline";  // what it is: "best constant mask"
+  std::vector<Curve> losses, curves;               // over epochs
+  std::optional<double> best_epoch;                // whose weights were kept
+  std::vector<Picture> pictures;
+};
+
+std::string render_report(const ReportContent& content);
+void write_report(const std::string& path, const ReportContent& content);  // atomically; FileError
+
+// Curves from a run's metrics.jsonl, one JSON object with "epoch" per line: numbers whose name holds "loss" become losses, names of metrics
+// (dice, val_dice, auc …) curves; counters, times and rates are left out. A last line that was cut off by a kill is passed over; FileError
+// for any other line that is no JSON.
+void read_curves(const std::string& metrics_jsonl, ReportContent& content);
+
+// Best, median and worst cases, `each` of them, read and predicted anew; `sample` is asked by the place in scores.per_case.
+std::vector<Picture> example_pictures(const Scores& scores, const std::function<Sample(size_t)>& sample,
+                                      const std::function<Labels(const Sample&)>& predict, size_t each = 3);
+
+}  // namespace sono::zoo
