@@ -111,6 +111,13 @@ void adam(const AdamArgs& o, const OptimizerSlot& s, int64_t first, int64_t last
   }
 }
 
+template <class T>
+void average(const AverageArgs& o, const OptimizerSlot& s, int64_t first, int64_t last) {
+  const Piece<T> p(s, first, last);
+  const T keep = T(o.decay), take = T(1 - o.decay);
+  for (int64_t i = 0; i < p.n; i++) p.w[i] = keep * p.w[i] + take * p.g[i];
+}
+
 // A rule for every dtype: run(T(), args, slot, first, last).
 template <class Args, class Run>
 void over_slots(const char* name, const Args& args, const Run& run) {
@@ -135,6 +142,9 @@ void run_adam(const AdamArgs& args) {
   over_slots("adam_step", args,
              []<class T>(T, const auto& o, const auto&... a) { o.amsgrad ? adam<T, true>(o, a...) : adam<T, false>(o, a...); });
 }
+void run_average(const AverageArgs& args) {
+  over_slots("average_step", args, []<class T>(T, const auto&... a) { average<T>(a...); });
+}
 
 template <class Args>
 bool always(const Args&) {
@@ -144,6 +154,7 @@ constexpr Implementation<SgdArgs> sgd_list[] = {{"reference", always<SgdArgs>, r
 constexpr Implementation<AdagradArgs> adagrad_list[] = {{"reference", always<AdagradArgs>, run_adagrad}};
 constexpr Implementation<RmspropArgs> rmsprop_list[] = {{"reference", always<RmspropArgs>, run_rmsprop}};
 constexpr Implementation<AdamArgs> adam_list[] = {{"reference", always<AdamArgs>, run_adam}};
+constexpr Implementation<AverageArgs> average_list[] = {{"reference", always<AverageArgs>, run_average}};
 
 }  // namespace
 
@@ -151,5 +162,6 @@ Kernel<SgdArgs> sgd_step{"sgd_step", sgd_list, {}};
 Kernel<AdagradArgs> adagrad_step{"adagrad_step", adagrad_list, {}};
 Kernel<RmspropArgs> rmsprop_step{"rmsprop_step", rmsprop_list, {}};
 Kernel<AdamArgs> adam_step{"adam_step", adam_list, {}};
+Kernel<AverageArgs> average_step{"average_step", average_list, {}};
 
 }  // namespace sono::kernels
