@@ -54,4 +54,13 @@ namespace sono::gpu {
 // The smallest number of blocks of `per_block` that covers n things.
 inline unsigned blocks(int64_t n, int64_t per_block) { return static_cast<unsigned>((n + per_block - 1) / per_block); }
 
+// One-dimensional kernels over n values: for (int64_t i = first_index(); i < n; i += index_step()) …
+__device__ inline int64_t first_index() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
+__device__ inline int64_t index_step() { return int64_t{gridDim.x} * blockDim.x; }
+template <class... P, class... A>
+void launch_over(int64_t n, const char* name, void (*kernel)(P...), A... arguments) {
+  constexpr int64_t threads = 256, most_blocks = 1 << 16;  // beyond that each thread takes several values
+  if (n > 0) launch(name, kernel, blocks(n < threads * most_blocks ? n : threads * most_blocks, threads), threads, 0, arguments...);
+}
+
 }  // namespace sono::gpu

@@ -1,0 +1,34 @@
+#include "cuda/cuda.h"
+
+#include "cuda/device.h"
+#include "tensor/memory.h"
+
+namespace sono::cuda {
+
+// One per .cu file: each puts its kernels into the lists of tensor/kernels.h.
+void register_conv();
+void register_maps();
+void register_matmul();
+void register_optimizer();
+void register_pool();
+void register_reduce();
+void register_softmax();
+
+void start() {
+  if (has_device(Device::cuda)) return;
+  if (const std::string why = why_unavailable(); !why.empty())
+    throw DeviceError("[cuda] " + why + "; use the CPU (--device cpu), or build with SONO_CUDA=OFF to run the kernels on the emulator");
+  register_conv();
+  register_maps();
+  register_matmul();
+  register_optimizer();
+  register_pool();
+  register_reduce();
+  register_softmax();
+  register_device(Device::cuda, {allocate, release, copy});
+}
+
+bool emulated() { return device_is_emulated; }
+std::string description() { return device_description(); }
+
+}  // namespace sono::cuda
