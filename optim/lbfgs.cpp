@@ -12,6 +12,9 @@ constexpr int64_t max_tries = 25;                              // per line searc
 double dot(const Tensor& a, const Tensor& b) { return sum(a * b).item(); }
 double largest(const Tensor& a) { return max(abs(a)).item(); }
 
+// All values in one row, in memory of its own.
+Tensor flat(const std::vector<Tensor>& parts) { return parts.size() == 1 ? parts[0].clone() : concat(parts, 0); }
+
 // The minimum of the cubic with values f and slopes g at two lengths, kept inside [low, high]; the middle if it has none.
 double cubic_minimum(double x1, double f1, double g1, double x2, double f2, double g2, double low, double high) {
   if (x1 > x2) std::swap(x1, x2), std::swap(f1, f2), std::swap(g1, g2);
@@ -43,12 +46,12 @@ Tensor Lbfgs::flat_gradient() const {
     const Tensor g = gradient(*p.value);
     parts.push_back((g ? g.detach() : Tensor::zeros_like(*p.value)).view({-1}));
   }
-  return concat(parts, 0);
+  return flat(parts);
 }
 Tensor Lbfgs::flat_weights() const {
   std::vector<Tensor> parts;
   for (const auto& p : active()) parts.push_back(p.value->detach().view({-1}));
-  return concat(parts, 0);
+  return flat(parts);
 }
 void Lbfgs::set_weights(const Tensor& flat) const {
   int64_t first = 0;

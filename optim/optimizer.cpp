@@ -6,25 +6,6 @@
 
 namespace sono {
 
-bool matches(const std::string& pattern, const std::string& path) {
-  // Greedy with one point of return: the last * seen.
-  size_t p = 0, t = 0, star = std::string::npos, resume = 0;
-  while (t < path.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == path[t])) {
-      p++, t++;
-    } else if (star != std::string::npos) {
-      p = star + 1;
-      t = ++resume;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == std::string::npos;
-}
-
 Parameters::Parameters(const NamedTensors& leaves) : leaves_(std::make_shared<std::deque<Tensor>>()) {
   for (const auto& [path, leaf] : leaves) entries_.push_back({path, &leaves_->emplace_back(leaf)});
 }

@@ -20,8 +20,6 @@
 
 namespace sono {
 
-bool matches(const std::string& pattern, const std::string& path);  // * stands for any run of characters, ? for one
-
 // What is learnt: the parameters of a model, which must outlive it, or leaves by name. Made implicitly from either.
 // Parameters that are frozen, or moved to another dtype or device, are seen as they are at each use.
 class Parameters {
