@@ -31,7 +31,7 @@
 namespace sono::zoo {
 
 struct EvaluateOptions {
-  std::string system, data;
+  std::string system = {}, data = {};
   std::vector<std::string> mask_labels = {};  // names of mask values 0, 1, … for dice_NAME; else dice_1, dice_2 …
   std::vector<std::string> categories = {};   // names, for the report
   int positive = 1;                           // the category that sensitivity, f1, auc and ap are about when there are two

@@ -20,9 +20,9 @@ std::optional<std::array<double, 6>> fit_conic(const std::vector<Point>& points)
     linear.row(i) << x, y, 1;
   }
   const Eigen::Matrix3d s1 = quadratic.transpose() * quadratic, s2 = quadratic.transpose() * linear, s3 = linear.transpose() * linear;
-  const Eigen::FullPivLU<Eigen::Matrix3d> solver(s3);
-  if (solver.rcond() < 1e-12) return {};
-  const Eigen::Matrix3d t = -solver.solve(s2.transpose());
+  const Eigen::Vector3d spread = Eigen::SelfAdjointEigenSolver<Eigen::Matrix3d>(s3, Eigen::EigenvaluesOnly).eigenvalues();
+  if (!(spread[0] > 1e-12 * spread[2])) return {};  // the points lie on a line
+  const Eigen::Matrix3d t = -s3.ldlt().solve(s2.transpose());
   const Eigen::Matrix3d m = s1 + s2 * t;
   Eigen::Matrix3d reduced;  // the constraint's inverse times m
   reduced << m.row(2) / 2, -m.row(1), m.row(0) / 2;

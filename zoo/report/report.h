@@ -28,15 +28,15 @@ struct Picture {
 
 struct ReportContent {
   using Rows = std::vector<std::pair<std::string, std::string>>;
-  std::string title, subtitle;
-  Rows card;           // "Task", "segment the lesion" …; 'not for diagnosis' is always written
-  Rows configuration;  // "epochs", "60" …
-  Scores scores;
-  std::optional<Scores> baseline;
+  std::string title, subtitle = {};
+  Rows card = {};           // "Task", "segment the lesion" …; 'not for diagnosis' is always written
+  Rows configuration = {};  // "epochs", "60" …
+  Scores scores = {};
+  std::optional<Scores> baseline = {};
   std::string baseline_name = "trivial baseline";  // what it is: "best constant mask"
-  std::vector<Curve> losses, curves;               // over epochs
-  std::optional<double> best_epoch;                // whose weights were kept
-  std::vector<Picture> pictures;
+  std::vector<Curve> losses = {}, curves = {};             // over epochs
+  std::optional<double> best_epoch = {};                // whose weights were kept
+  std::vector<Picture> pictures = {};
 };
 
 std::string render_report(const ReportContent& content);
