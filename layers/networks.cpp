@@ -1,0 +1,72 @@
+#include "layers/networks.h"
+
+namespace sono {
+namespace {
+
+const std::vector<int64_t>& checked(const char* kind, const std::vector<int64_t>& widths) {
+  if (widths.empty()) throw Error(std::string("[") + kind + "] widths is empty: name the channels of at least one level");
+  return widths;
+}
+
+}  // namespace
+
+UNet::UNet(Module* parent, std::string name, const Options& o)
+    : Module(parent, std::move(name)),
+      encoder(this, "encoder"),
+      decoder(this, "decoder"),
+      head(this, "head", {.in = checked("UNet", o.widths).front(), .out = o.out, .kernel = 1}) {
+  for (size_t i = 0; i < o.widths.size(); i++) encoder.append({.in = i ? o.widths[i - 1] : o.in, .out = o.widths[i]});
+  for (size_t i = o.widths.size() - 1; i-- > 0;) decoder.append({.in = o.widths[i + 1], .skip = o.widths[i], .out = o.widths[i]});
+}
+
+std::vector<Tensor> UNet::encode(const Tensor& x) const {
+  const int64_t least = int64_t{1} << (encoder.size() - 1);
+  if (x.rank() != 4 || x.dim(1) < least || x.dim(2) < least)
+    throw ShapeError("[UNet] expected (N, H, W, C) with H and W of at least " + std::to_string(least) + ", got " + to_string(x.shape()));
+  std::vector<Tensor> levels{encoder[0](x)};
+  for (size_t i = 1; i < encoder.size(); i++) levels.push_back(encoder[i](max_pool(levels.back())));
+  return levels;
+}
+
+Tensor UNet::operator()(const Tensor& x) const {
+  const Scope scope(*this);
+  const std::vector<Tensor> levels = encode(x);
+  Tensor y = levels.back();
+  for (size_t i = 0; i < decoder.size(); i++) y = decoder[i](y, levels[levels.size() - 2 - i]);
+  return head(y);
+}
+
+ResNetSmall::ResNetSmall(Module* parent, std::string name, const Options& o)
+    : Module(parent, std::move(name)),
+      conv1(this, "conv1", {.in = o.in, .out = checked("ResNetSmall", o.widths).front(), .stride = 2, .padding = 1, .bias = false}),
+      bn1(this, "bn1", {.channels = o.widths.front(), .relu = true}),
+      stages(build(o)),
+      fc(this, "fc", {.in = o.widths.back(), .out = o.classes}) {}
+
+std::vector<std::unique_ptr<Sequential>> ResNetSmall::build(const Options& o) {
+  if (o.blocks < 1) throw Error("[ResNetSmall] blocks must be at least 1, got " + std::to_string(o.blocks));
+  std::vector<std::unique_ptr<Sequential>> all;
+  int64_t channels = o.widths.front();
+  for (size_t s = 0; s < o.widths.size(); s++) {
+    Sequential& stage = *all.emplace_back(std::make_unique<Sequential>(this, "layer" + std::to_string(s + 1)));
+    for (int64_t b = 0; b < o.blocks; b++) {
+      stage.append<ResidualBlock>({.in = channels, .out = o.widths[s], .stride = s && !b ? 2 : 1});
+      channels = o.widths[s];
+    }
+  }
+  return all;
+}
+
+Tensor ResNetSmall::features(const Tensor& x) const {
+  const Scope scope(*this);
+  Tensor y = bn1(conv1(x));
+  for (const auto& stage : stages) y = (*stage)(y);
+  return y;
+}
+
+Tensor ResNetSmall::logits(const Tensor& features) const {
+  const Scope scope(*this);
+  return fc(global_avg_pool(features));
+}
+
+}  // namespace sono
