@@ -92,11 +92,12 @@ void set_strides(const char* name, const Shape& operand, const Shape& out, int64
 void join_dimensions(MapArgs& a) {
   int rank = 0;
   for (int i = 0; i < a.rank; i++) {
-    if (a.shape[i] == 1) continue;
+    const int64_t d = a.shape[i];
+    if (d == 1) continue;
     bool joins = rank > 0;
-    for (int k = 0; joins && k < a.inputs; k++) joins = a.stride[k][rank - 1] == a.stride[k][i] * a.shape[i];
-    if (!joins) a.shape[rank] = 1, rank++;
-    a.shape[rank - 1] *= a.shape[i];
+    for (int k = 0; joins && k < a.inputs; k++) joins = a.stride[k][rank - 1] == a.stride[k][i] * d;
+    if (joins) a.shape[rank - 1] *= d;
+    else a.shape[rank++] = d;
     for (int k = 0; k < a.inputs; k++) a.stride[k][rank - 1] = a.stride[k][i];
   }
   if (rank == 0) {

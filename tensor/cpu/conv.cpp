@@ -1,10 +1,11 @@
 // Convolution on the CPU, with its two adjoints.
 //
 // FLOPs 2 * N * Do*Ho*Wo * kD*kH*kW * C/groups * O in each of the three.
+//   rows        matrix products over overlapping rows, any geometry, f32 (conv_rows.cpp)
 //   reference   the definition, any geometry, f32 and f64
 #include <algorithm>
 
-#include "tensor/kernels.h"
+#include "tensor/cpu/conv.h"
 #include "tensor/parallel.h"
 
 namespace sono::kernels {
@@ -73,9 +74,9 @@ void weight(const ConvArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<ConvArgs> forward[] = {{"reference", reference::fits, reference::forward}};
-constexpr Implementation<ConvArgs> input[] = {{"reference", reference::fits, reference::input}};
-constexpr Implementation<ConvArgs> weight[] = {{"reference", reference::fits, reference::weight}};
+constexpr Implementation<ConvArgs> forward[] = {{"rows", rows::fits, rows::forward}, {"reference", reference::fits, reference::forward}};
+constexpr Implementation<ConvArgs> input[] = {{"rows", rows::fits, rows::input}, {"reference", reference::fits, reference::input}};
+constexpr Implementation<ConvArgs> weight[] = {{"rows", rows::fits, rows::weight}, {"reference", reference::fits, reference::weight}};
 
 }  // namespace
 

@@ -15,6 +15,14 @@ bool has_isa(Isa isa);           // compiled in, and the processor can
 void set_isa(Isa isa);           // for tests: DeviceError if !has_isa(isa)
 const char* to_string(Isa isa);  // "baseline", "v3", "v4"
 
-const Simd& simd();  // the kernels of isa()
+const Simd& simd();              // the kernels of isa()
+
+// How many floats of a row of `columns` the kernels of isa() read: whole vectors, the narrowest that hold a short row.
+inline int64_t padded_columns(int64_t columns) {
+  const int64_t lanes = simd().lanes;
+  if (columns <= lanes / 4 && lanes > 8) return lanes / 4;
+  if (columns <= lanes / 2 && lanes > 4) return lanes / 2;
+  return (columns + lanes - 1) / lanes * lanes;
+}
 
 }  // namespace sono::cpu

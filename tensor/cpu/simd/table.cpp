@@ -1,10 +1,13 @@
-#include "tensor/cpu/simd_table.h"
+#include "tensor/cpu/simd/vector.h"
 
 namespace sono::cpu::SONO_ISA {
+
+void product(const Product& p);
+void add_column_sums(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
 
 #define SONO_TEXT(x) #x
 #define SONO_STRING(x) SONO_TEXT(x)
 
-const Simd table = {SONO_STRING(SONO_ISA), 0};
+const Simd table = {SONO_STRING(SONO_ISA), lanes, product, add_column_sums};
 
 }  // namespace sono::cpu::SONO_ISA
