@@ -101,8 +101,8 @@ __global__ void conv_weight(Conv c, unsigned columns, const T* x, T* w, const T*
   const int64_t row = blockIdx.x / columns, o = int64_t{blockIdx.x % columns} * blockDim.x + threadIdx.x, taps = volume(c.w),
                 pixels = volume(c.y);
   const bool is_bias = row == taps * c.group_c;
-  const Position tap = unravel(row / c.group_c, c.w);
-  const int64_t channel = o / c.group_o * c.group_c + row % c.group_c;
+  const Position tap = unravel(is_bias ? 0 : row / c.group_c, c.w);
+  const int64_t channel = is_bias ? 0 : o / c.group_o * c.group_c + row % c.group_c;
   T sum = 0;
   for (int64_t i = threadIdx.y; i < c.N * pixels && o < c.O; i += blockDim.y) {
     Position p;
