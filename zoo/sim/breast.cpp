@@ -6,56 +6,30 @@
 
 #include "tensor/random.h"
 #include "zoo/sim/breast_lesion.h"
-#include "zoo/sim/decibel.h"
-#include "zoo/sim/noise.h"
+#include "zoo/sim/canvas.h"
 
 namespace sono::zoo::sim {
 namespace {
 
-// Fills a medium for one frame. Maps are written as decibels first, then turned into amplitudes.
-class Painter {
+// Draws one patient's breast on the acquisition grid.
+class BreastPainter {
  public:
-  Painter(const BreastPatient& patient, const Grid& grid, double shift)
-      : p(patient),
-        window{grid.rows, grid.beams, grid.z0, grid.dz, grid.x0 + shift, grid.dx},
-        medium{grid, Tensor({grid.rows, grid.beams}), Tensor({grid.rows, grid.beams}), Tensor({grid.rows, grid.beams})} {}
+  BreastPainter(const BreastPatient& patient, const Window& w) : p(patient), canvas(w, patient.seed, patient.patient), window(canvas.window) {}
 
-  Medium paint() {
+  const Canvas& paint() {
     layers();
     skin();
     if (p.rib) rib();
     lesion();
-    Tensor& b = medium.backscatter;
-    for (int64_t i = 0; i < b.size(); i++) db()[i] = amplitude(db()[i]);
+    canvas.to_amplitude();
     calcifications();
-    return medium;
+    return canvas;
   }
 
  private:
   const BreastPatient& p;
-  const Window window;
-  Medium medium;
-
-  float* db() const { return medium.backscatter.data<float>(); }
-  float* alpha() const { return medium.attenuation.data<float>(); }
-  float* mirror() const { return medium.specular.data<float>(); }
-  float depth(int64_t row) const { return static_cast<float>(window.z0 + window.dz * static_cast<double>(row)); }
-  float lateral(int64_t column) const { return static_cast<float>(window.x0 + window.dx * static_cast<double>(column)); }
-  Tensor field(double cell_z, double cell_x, const char* name) const {
-    return smooth_field(window, cell_z, cell_x, p.seed, hash64(name) ^ p.patient * 0x9E3779B97F4A7C15u);
-  }
-
-  // Calls f(index, x mm, z mm) for the cells of a rectangle in mm.
-  template <class F>
-  void for_cells(double left, double top, double right, double bottom, F f) const {
-    const auto cell = [](double at, double first, double step, int64_t n) {
-      return std::clamp<int64_t>(static_cast<int64_t>(std::floor((at - first) / step)), 0, n);
-    };
-    const int64_t z0 = cell(top, window.z0, window.dz, window.rows), z1 = cell(bottom, window.z0, window.dz, window.rows - 1) + 1;
-    const int64_t x0 = cell(left, window.x0, window.dx, window.columns), x1 = cell(right, window.x0, window.dx, window.columns - 1) + 1;
-    for (int64_t z = z0; z < z1; z++)
-      for (int64_t x = x0; x < x1; x++) f(z * window.columns + x, lateral(x), depth(z));
-  }
+  Canvas canvas;
+  const Window& window;
 
   void layers();
   void skin();
@@ -66,12 +40,12 @@ class Painter {
 
 // Fat with septa, gland with streaks and fatty islands, muscle with fibres, what lies behind; borders undulate with the same displacement
 // that bends the textures.
-void Painter::layers() {
-  const Tensor bend = field(5, 8, "bend"), fine = field(0.45, 1.1, "fine"),
-               islands = shifted_rows(field(1.8, 4, "islands"), bend, window.dz);
-  const Tensor streaks = shifted_rows(field(0.5, 3.2, "streaks"), bend, window.dz),
-               septa_field = shifted_rows(field(2.4, 7, "septa"), bend, window.dz * 2);
-  const Tensor septa = level_lines(septa_field, window, 0.13, 3), fibres = field(0.55, 9, "fibres");
+void BreastPainter::layers() {
+  const Tensor bend = canvas.field(5, 8, "bend"), fine = canvas.field(0.45, 1.1, "fine"),
+               islands = shifted_rows(canvas.field(1.8, 4, "islands"), bend, window.dz);
+  const Tensor streaks = shifted_rows(canvas.field(0.5, 3.2, "streaks"), bend, window.dz),
+               septa_field = shifted_rows(canvas.field(2.4, 7, "septa"), bend, window.dz * 2);
+  const Tensor septa = level_lines(septa_field, window, 0.13), fibres = canvas.field(0.55, 9, "fibres");
   const float skin_end = static_cast<float>(p.skin), fat_end = static_cast<float>(p.skin + p.fat),
               gland_end = static_cast<float>(p.skin + p.fat + p.gland),
               muscle_end = static_cast<float>(p.skin + p.fat + p.gland + p.muscle);
@@ -81,9 +55,9 @@ void Painter::layers() {
     const int64_t row = z * window.columns;
     const float *u = bend.data<float>() + row, *f = fine.data<float>() + row, *i = islands.data<float>() + row,
                 *s = streaks.data<float>() + row, *l = septa.data<float>() + row, *m = fibres.data<float>() + row;
-    float *level = db() + row, *a = alpha() + row, *spec = mirror() + row;
+    float *level = canvas.db() + row, *a = canvas.alpha() + row, *spec = canvas.mirror() + row;
     for (int64_t x = 0; x < window.columns; x++) {
-      const float flat = depth(z) + slope * (lateral(x) - middle), bent = flat + 1.3f * u[x], stiff = flat + 0.5f * u[x];
+      const float flat = canvas.z(z) + slope * (canvas.x(x) - middle), bent = flat + 1.3f * u[x], stiff = flat + 0.5f * u[x];
       const float gland = smooth_step(bent, fat_end - 0.35f, fat_end + 0.35f),
                   muscle = smooth_step(stiff, gland_end - 0.2f, gland_end + 0.2f),
                   deep = smooth_step(stiff, muscle_end - 0.2f, muscle_end + 0.2f);
@@ -103,41 +77,41 @@ void Painter::layers() {
 }
 
 // The probe's face and the skin: two bright lines with a band between, and what rings down after the pulse.
-void Painter::skin() {
+void BreastPainter::skin() {
   const float end = static_cast<float>(p.skin);
-  const Tensor wave = field(3, 12, "skin wave");
-  for (int64_t z = 0; z < window.rows && depth(z) < end + 3; z++)
+  const Tensor wave = canvas.field(3, 12, "skin wave");
+  for (int64_t z = 0; z < window.rows && canvas.z(z) < end + 3; z++)
     for (int64_t x = 0; x < window.columns; x++) {
       const int64_t k = z * window.columns + x;
-      const float d = depth(z) + 0.12f * wave.data<float>()[k], inside = 1 - smooth_step(d, end - 0.1f, end + 0.1f);
-      db()[k] = mix(db()[k], 1.5f - 3 * smooth_step(d, 0.4f, end), inside);
+      const float d = canvas.z(z) + 0.12f * wave.data<float>()[k], inside = 1 - smooth_step(d, end - 0.1f, end + 0.1f);
+      canvas.db()[k] = mix(canvas.db()[k], 1.5f - 3 * smooth_step(d, 0.4f, end), inside);
       const float entry = (d - 0.25f) / 0.12f, dermis = (d - end) / 0.14f, ring = (d - 0.75f) / 0.12f;
-      mirror()[k] = mirror()[k] * (1 - inside) + 2.6f * math::exp(-0.5f * entry * entry) + 1.0f * math::exp(-0.5f * ring * ring) +
+      canvas.mirror()[k] = canvas.mirror()[k] * (1 - inside) + 2.6f * math::exp(-0.5f * entry * entry) + 1.0f * math::exp(-0.5f * ring * ring) +
                     1.5f * math::exp(-0.5f * dermis * dermis);
     }
 }
 
 // A rib: a bright arc and nothing but its shadow behind it.
-void Painter::rib() {
+void BreastPainter::rib() {
   const double top = p.skin + p.fat + p.gland + p.muscle + 1.5;
   const uint64_t where = hash64("rib") ^ p.patient;
   const double centre = 8 + static_cast<double>((where ^ p.seed * 0x9E3779B97F4A7C15u) >> 40 & 0xff) / 255 * 26, a = 6, b = 3.5;
-  for_cells(centre - a - 1, top - 1, centre + a + 1, top + 2 * b + 1, [&](int64_t k, float x, float z) {
+  canvas.for_cells(centre - a - 1, top - 1, centre + a + 1, top + 2 * b + 1, [&](int64_t k, float x, float z) {
     const float u = (x - static_cast<float>(centre)) / static_cast<float>(a), v = (z - static_cast<float>(top + b)) / static_cast<float>(b),
                 rho = std::sqrt(u * u + v * v + 1e-6f);
     const float inside = 1 - smooth_step(rho, 0.97f, 1.03f), rim = (rho - 1) * static_cast<float>(b) / 0.2f;
-    db()[k] = mix(db()[k], -24, inside);
-    alpha()[k] = mix(alpha()[k], 9, inside);
-    if (v < 0) mirror()[k] += 3.2f * math::exp(-0.5f * rim * rim) * v * v / (rho * rho);
+    canvas.db()[k] = mix(canvas.db()[k], -24, inside);
+    canvas.alpha()[k] = mix(canvas.alpha()[k], 9, inside);
+    if (v < 0) canvas.mirror()[k] += 3.2f * math::exp(-0.5f * rim * rim) * v * v / (rho * rho);
   });
 }
 
 // The matter of the lesion inside its contour, halo and spicules around it, capsule and edge shadows of a smooth one.
-void Painter::lesion() {
+void BreastPainter::lesion() {
   const Lesion& l = p.lesion;
   const Contour& c = l.contour;
   const auto [left, top, right, bottom] = c.extent();
-  const Tensor slow = field(1.3, 1.9, "lesion texture"), quick = field(0.7, 1.0, "lesion speckle");
+  const Tensor slow = canvas.field(1.3, 1.9, "lesion texture"), quick = canvas.field(0.7, 1.0, "lesion speckle");
   const float blur = static_cast<float>(l.margin_blur), rough = static_cast<float>(l.heterogeneity_db), mu = static_cast<float>(l.texture),
               halo_width = static_cast<float>(l.halo_width);
   const bool smooth = l.descriptors.margin == LesionMargin::circumscribed;
@@ -154,7 +128,7 @@ void Painter::lesion() {
       };
       if (nearest[s] < 0 || away(k) < away(nearest[s])) nearest[s] = k;
     }
-  for_cells(left - reach, top - reach, right + reach, bottom + reach, [&](int64_t k, float x, float z) {
+  canvas.for_cells(left - reach, top - reach, right + reach, bottom + reach, [&](int64_t k, float x, float z) {
     int step = 0;
     const float d = c.distance(x, z, &step);
     if (d > reach) return;
@@ -166,41 +140,41 @@ void Painter::lesion() {
             std::hypot(x - static_cast<float>(c.x), z - static_cast<float>(c.z));
       const float along = clamped(1 - d / ray.length, 0, 1), core = off / (ray.width * along + 0.05f),
                   side = (off - 1.6f * ray.width * along) / 0.25f;
-      db()[k] +=
+      canvas.db()[k] +=
           along > 0 ? -10 * std::min(1.0f, 2 * along) * math::exp(-0.5f * core * core) + 4 * along * math::exp(-0.5f * side * side) : 0;
-      mirror()[k] *= 1 - 0.7f * along;
+      canvas.mirror()[k] *= 1 - 0.7f * along;
     }
     if (l.halo_db > 0)
-      db()[k] += static_cast<float>(l.halo_db) * smooth_step(d, -0.2f, 0.2f) * (1 - smooth_step(d, 0.6f * halo_width, 1.4f * halo_width));
+      canvas.db()[k] += static_cast<float>(l.halo_db) * smooth_step(d, -0.2f, 0.2f) * (1 - smooth_step(d, 0.6f * halo_width, 1.4f * halo_width));
     float matter = inside_db + rough * slow.data<float>()[k] + 0.5f * quick.data<float>()[k];
     if (mu > 0) {  // compound K: power times Gamma(μ, 1/μ), from a normal field by Wilson and Hilferty's cube
       const float root = 1 - 1 / (9 * mu) + quick.data<float>()[k] / (3 * std::sqrt(mu)), tau = std::max(0.03f, root * root * root);
       matter += decibel_of_power(tau);
     }
-    db()[k] = mix(db()[k], matter, inside);
-    alpha()[k] = mix(alpha()[k], static_cast<float>(l.attenuation), inside);
-    mirror()[k] *= 1 - inside;
+    canvas.db()[k] = mix(canvas.db()[k], matter, inside);
+    canvas.alpha()[k] = mix(canvas.alpha()[k], static_cast<float>(l.attenuation), inside);
+    canvas.mirror()[k] *= 1 - inside;
     if (smooth && std::abs(d) < 1) {  // a thin capsule, seen where it faces the beam
       const float across = (z - static_cast<float>(c.z)) / static_cast<float>(c.b), rim = (d - 0.12f) / 0.13f;
-      mirror()[k] += 0.9f * math::exp(-0.5f * rim * rim) * std::min(1.0f, across * across * across * across);
+      canvas.mirror()[k] += 0.9f * math::exp(-0.5f * rim * rim) * std::min(1.0f, across * across * across * across);
     }
   });
   if (!smooth) return;
   for (const double edge : {left, right})  // refraction at the sides: a loss of up to 5 dB below each
-    for_cells(edge - 2, c.z - 1, edge + 2, c.z + 1, [&](int64_t k, float x, float) {
+    canvas.for_cells(edge - 2, c.z - 1, edge + 2, c.z + 1, [&](int64_t k, float x, float) {
       const float away = (x - static_cast<float>(edge)) / 0.45f;
-      alpha()[k] += static_cast<float>(5 / (0.4 * p.domain.frequency)) * math::exp(-0.5f * away * away);
+      canvas.alpha()[k] += static_cast<float>(5 / (0.4 * p.domain.frequency)) * math::exp(-0.5f * away * away);
     });
 }
 
-void Painter::calcifications() {
+void BreastPainter::calcifications() {
   const Contour& c = p.lesion.contour;
   for (const Point& point : p.lesion.calcifications) {
     const double x = c.x + point.x, z = c.z + point.z;
     const float strength = amplitude(static_cast<float>(point.level_db)) * 0.25f;
-    for_cells(x - 0.6, z - 0.3, x + 0.6, z + 0.3, [&](int64_t k, float px, float pz) {
+    canvas.for_cells(x - 0.6, z - 0.3, x + 0.6, z + 0.3, [&](int64_t k, float px, float pz) {
       const float dx = (px - static_cast<float>(x)) / 0.18f, dz = (pz - static_cast<float>(z)) / 0.09f;
-      mirror()[k] += strength * math::exp(-0.5f * (dx * dx + dz * dz));
+      canvas.mirror()[k] += strength * math::exp(-0.5f * (dx * dx + dz * dz));
     });
   }
 }
@@ -278,7 +252,7 @@ std::vector<Measurement> measurements(const BreastPatient& p, double overlap) {
           {"oracle malignancy", oracle_malignancy(d, overlap), "probability"}};
 }
 
-Frame picture(const Domain& d, const BreastOptions& o) {
+Frame picture(const Domain& d, const SimulateOptions& o) {
   return {o.height, o.width, o.spacing > 0 ? o.spacing : d.width / static_cast<double>(o.width), 0, 0};
 }
 
@@ -326,7 +300,7 @@ const std::vector<Domain>& breast_domains() {
   return all;
 }
 
-BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, const BreastOptions& o) {
+BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, const SimulateOptions& o) {
   Random random(seed, "breast patient", patient);
   BreastPatient p;
   p.seed = seed, p.patient = patient;
@@ -352,12 +326,14 @@ BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, co
   return p;
 }
 
-Sample breast_sample(const BreastPatient& p, int64_t frame_index, const BreastOptions& o) {
+Sample breast_sample(const BreastPatient& p, int64_t frame_index, const SimulateOptions& o) {
   Random random(p.seed, "breast frame", p.patient, static_cast<uint64_t>(frame_index));
   Frame frame = picture(p.domain, o);
   const double shift = random.uniform(-0.06, 0.06) * p.domain.width;
   const Grid grid = acquisition_grid(p.domain, frame);
-  Medium medium = Painter(p, grid, shift).paint();
+  BreastPainter painter(p, {grid.rows, grid.beams, grid.z0, grid.dz, grid.x0 + shift, grid.dx});
+  const Canvas& canvas = painter.paint();
+  Medium medium{grid, canvas.backscatter, canvas.attenuation, canvas.specular};
   if (random.chance(0.12 + 0.4 * o.difficulty)) lose_contact(medium, p.domain, random);
   std::vector<double> sliders(8);
   for (double& s : sliders) s = random.uniform(-p.domain.tgc_error, p.domain.tgc_error);

@@ -14,6 +14,7 @@
 
 #include "zoo/data/sample.h"
 #include "zoo/sim/engine.h"
+#include "zoo/sim/options.h"
 #include "zoo/sim/scan_convert.h"
 
 namespace sono::zoo::sim {
@@ -78,18 +79,10 @@ struct BreastPatient {
   Lesion lesion;
 };
 
-struct BreastOptions {
-  int64_t width = 192, height = 160;  // pixels
-  double spacing = 0;                 // mm per pixel; 0: the domain's width over the picture's
-  double difficulty = 0.3;            // 0 … 1: lower contrast, softer margins, more noise and shadows
-  double overlap = 0.25;              // share of descriptors drawn from the other class's prior; 0.5: the classes are the same
-  std::string domain;                 // empty: each patient has one of breast_domains()
-};
-
 const std::vector<Domain>& breast_domains();
 
-BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, const BreastOptions& options);
-Sample breast_sample(const BreastPatient& patient, int64_t frame, const BreastOptions& options);  // without Meta.id, patient, source
+BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, const SimulateOptions& options);
+Sample breast_sample(const BreastPatient& patient, int64_t frame, const SimulateOptions& options);  // without Meta.id, patient, source
 
 // P(malignant | descriptors) under the priors that the generator itself uses, with equal classes: what no reader of the pictures can beat
 // by much.

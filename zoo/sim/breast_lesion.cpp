@@ -6,6 +6,7 @@
 #include "tensor/random.h"
 #include "zoo/sim/breast.h"
 #include "zoo/sim/breast_lesion.h"
+#include "zoo/sim/decibel.h"
 
 namespace sono::zoo::sim {
 namespace {
@@ -101,7 +102,7 @@ void Contour::harmonic(int k, double amplitude, double phase) {
 float Contour::distance(double px, double pz, int* step) const {
   const float dx = static_cast<float>(px - x), dz = static_cast<float>(pz - z), fa = static_cast<float>(a), fb = static_cast<float>(b);
   const float u = (cosine * dx + sine * dz) / fa, v = (cosine * dz - sine * dx) / fb, rho = std::sqrt(u * u + v * v) + 1e-9f;
-  const float at = (std::atan2(v, u) + std::numbers::pi_v<float>)*(steps / (2 * std::numbers::pi_v<float>));
+  const float at = (angle_of(v, u) + std::numbers::pi_v<float>)*(steps / (2 * std::numbers::pi_v<float>));
   const int k = std::clamp(static_cast<int>(at), 0, steps - 1);
   if (step) *step = k;
   const float r = radius[k] + (at - static_cast<float>(k)) * (radius[k + 1] - radius[k]);

@@ -9,6 +9,14 @@ inline float decibel_of_power(float power) { return 4.34294482f * math::log(powe
 inline float clamped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 inline float mix(float a, float b, float weight) { return a + weight * (b - a); }
 
+// Angle of (x, y) to the x axis in (-π, π], within 2e-4 rad.
+inline float angle_of(float y, float x) {
+  const float ax = x < 0 ? -x : x, ay = y < 0 ? -y : y, ratio = (ax < ay ? ax : ay) / ((ax < ay ? ay : ax) + 1e-20f), s = ratio * ratio;
+  const float small = ((-0.0464964749f * s + 0.15931422f) * s - 0.327622764f) * s * ratio + ratio;
+  const float first = ax < ay ? 1.57079633f - small : small, upper = x < 0 ? 3.14159265f - first : first;
+  return y < 0 ? -upper : upper;
+}
+
 // 0 below low, 1 above high, smooth between.
 inline float smooth_step(float x, float low, float high) {
   const float t = clamped((x - low) / (high - low), 0, 1);

@@ -57,22 +57,23 @@ struct ScattererRow {
   const Medium& medium;
   const Tensor& transmitted;
   int64_t pad;
-  std::vector<float> noise;  // real and imaginary part of each cell, one after the other
+  std::vector<float> noise;  // real parts of the row, then imaginary parts
+  std::vector<float> level, coherent, none;
 
   ScattererRow(const Medium& m, const Tensor& t, int64_t p)
-      : medium(m), transmitted(t), pad(p), noise(2 * static_cast<size_t>(m.grid.beams + 2 * p)) {}
+      : medium(m), transmitted(t), pad(p), noise(2 * static_cast<size_t>(m.grid.beams + 2 * p)), level(noise.size() / 2), coherent(level), none(level) {}
 
   void draw(int64_t row, uint64_t first, uint64_t seed, uint64_t stream, float* real, float* imaginary) {
     const int64_t beams = medium.grid.beams, n = beams + 2 * pad;
     fill_normal(noise.data(), 2 * n, seed, stream, first);
     const float *b = medium.backscatter.data<float>() + row * beams, *t = transmitted.data<float>() + row * beams;
-    const float* s = medium.specular ? medium.specular.data<float>() + row * beams : nullptr;
-    for (int64_t x = 0; x < n; x++) {
-      const int64_t inside = x < pad ? 0 : x >= pad + beams ? beams - 1 : x - pad;
-      const float level = b[inside] * t[inside] * 0.707106781f;
-      real[x] = level * noise[x] + (s ? s[inside] * t[inside] : 0.0f);
-      imaginary[x] = level * noise[n + x];
+    const float* s = medium.specular ? medium.specular.data<float>() + row * beams : none.data();
+    for (int64_t x = 0; x < beams; x++) level[pad + x] = b[x] * t[x] * 0.707106781f, coherent[pad + x] = s[x] * t[x];
+    for (std::vector<float>* v : {&level, &coherent}) {
+      std::fill_n(v->begin(), pad, (*v)[pad]);
+      std::fill_n(v->end() - pad, pad, (*v)[pad + beams - 1]);
     }
+    for (int64_t x = 0; x < n; x++) real[x] = level[x] * noise[x] + coherent[x], imaginary[x] = level[x] * noise[n + x];
   }
 };
 
@@ -118,17 +119,14 @@ Iq iq_through(const Medium& m, const Domain& d, const Tensor& transmitted, uint6
   return out;
 }
 
-// The value below which a share of all values lies, from a histogram of 4096 bins.
-float percentile(const float* x, int64_t n, double share) {
-  const auto [low, high] = std::minmax_element(x, x + n);
-  if (*low == *high) return *low;
+// The level in dB below which a share of all values lies, to a tenth of a dB.
+float percentile(const float* decibel, int64_t n, double share) {
   std::array<int64_t, 4096> bins{};
-  const float base = *low, scale = 4095.0f / (*high - *low);
-  for (int64_t i = 0; i < n; i++) bins[static_cast<size_t>((x[i] - base) * scale)]++;
+  for (int64_t i = 0; i < n; i++) bins[static_cast<size_t>(clamped(10 * decibel[i] + 3000, 0, 4095))]++;
   int64_t below = 0;
   size_t bin = 0;
   while (bin < 4095 && static_cast<double>(below += bins[bin]) < share * static_cast<double>(n)) bin++;
-  return base + (static_cast<float>(bin) + 0.5f) / scale;
+  return 0.1f * (static_cast<float>(bin) + 0.5f) - 300;
 }
 
 // Sums over 3 x 3 neighbours, borders held.
@@ -233,11 +231,10 @@ Tensor display(const Tensor& e, const Domain& d) {
   for (int64_t i = 0; i < n; i++) out[i] = decibel_of_power(in[i] * in[i] + 1e-20f);
   // Log-compressed Rayleigh speckle varies by 5.57 dB, n draws by less.
   if (d.smoothing > 0) lee(out, rows, beams, static_cast<float>(5.57 * 5.57 / d.compound), static_cast<float>(d.smoothing));
-  const float range = static_cast<float>(d.dynamic_range), floor = percentile(out, n, 0.999) - range, gamma = static_cast<float>(d.gamma);
-  for (int64_t i = 0; i < n; i++) {
-    const float level = clamped((out[i] - floor) / range, 0, 1);
-    out[i] = gamma == 1 ? level : math::exp(gamma * math::log(level + 1e-6f));
-  }
+  std::array<float, 1025> map;  // the grey map, as a scanner stores it
+  for (size_t k = 0; k < map.size(); k++) map[k] = static_cast<float>(std::pow(static_cast<double>(k) / 1024, d.gamma));
+  const float scale = static_cast<float>(1024 / d.dynamic_range), floor = percentile(out, n, 0.999) - static_cast<float>(d.dynamic_range);
+  for (int64_t i = 0; i < n; i++) out[i] = map[static_cast<size_t>(clamped((out[i] - floor) * scale, 0, 1024))];
   return grey;
 }
 

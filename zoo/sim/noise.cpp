@@ -114,12 +114,12 @@ Tensor smooth_field(const Window& g, double cell_z, double cell_x, uint64_t seed
   return field;
 }
 
-Tensor level_lines(const Tensor& field, const Window& g, double width, double power) {
+Tensor level_lines(const Tensor& field, const Window& g, double width) {
   Tensor lines = Tensor::empty_like(field);
   const float* f = field.data<float>();
   float* out = lines.data<float>();
   const float half_dz = static_cast<float>(0.5 / g.dz), half_dx = static_cast<float>(0.5 / g.dx),
-              sharp = static_cast<float>(-0.5 / (width * width)), half_power = static_cast<float>(0.5 * power);
+              sharp = static_cast<float>(-0.5 / (width * width));
   for (int64_t z = 0; z < g.rows; z++) {
     const float *row = f + z * g.columns, *above = f + std::max<int64_t>(z - 1, 0) * g.columns,
                 *below = f + std::min(z + 1, g.rows - 1) * g.columns;
@@ -127,7 +127,7 @@ Tensor level_lines(const Tensor& field, const Window& g, double width, double po
     for (int64_t x = 1; x < g.columns - 1; x++) {
       const float gz = (below[x] - above[x]) * half_dz, gx = (row[x + 1] - row[x - 1]) * half_dx, gz2 = gz * gz + 1e-12f,
                   slope2 = gz2 + gx * gx;
-      o[x] = math::exp(sharp * row[x] * row[x] / slope2 + half_power * math::log(gz2 / slope2));  // distance to the line: |f| / |grad f|
+      o[x] = math::exp(sharp * row[x] * row[x] / slope2) * (gz2 / slope2) * (gz2 / slope2);  // distance to the line: |f| / |grad f|
     }
     o[0] = o[std::min<int64_t>(1, g.columns - 1)], o[g.columns - 1] = o[std::max<int64_t>(g.columns - 2, 0)];
   }
