@@ -90,11 +90,17 @@ void source_row(const Geometry& g, int64_t y, const Weights& wx, const Weights& 
     }
 }
 
+// Without a call into the mathematics library.
+inline int64_t floor_of(float v) {
+  const auto i = static_cast<int64_t>(v);
+  return i - (v < static_cast<float>(i));
+}
+
 // Bilinear; 0 outside the image.
 void sample_bilinear(const float* from, int64_t height, int64_t width, int64_t channels, const Row& sx, const Row& sy, float* to) {
   for (size_t i = 0; i < sx.size(); i++, to += channels) {
-    const float fx = std::floor(sx[i]), fy = std::floor(sy[i]), u = sx[i] - fx, v = sy[i] - fy;
-    const auto x = static_cast<int64_t>(fx), y = static_cast<int64_t>(fy);
+    const int64_t x = floor_of(sx[i]), y = floor_of(sy[i]);
+    const float u = sx[i] - static_cast<float>(x), v = sy[i] - static_cast<float>(y);
     if (x >= 0 && y >= 0 && x + 1 < width && y + 1 < height) {
       const float* p = from + (y * width + x) * channels;
       const float* q = p + width * channels;
@@ -115,7 +121,7 @@ void sample_bilinear(const float* from, int64_t height, int64_t width, int64_t c
 
 void sample_nearest(const uint8_t* from, int64_t height, int64_t width, const Row& sx, const Row& sy, uint8_t* to) {
   for (size_t i = 0; i < sx.size(); i++) {
-    const auto x = static_cast<int64_t>(std::floor(sx[i] + 0.5f)), y = static_cast<int64_t>(std::floor(sy[i] + 0.5f));
+    const int64_t x = floor_of(sx[i] + 0.5f), y = floor_of(sy[i] + 0.5f);
     to[i] = x >= 0 && y >= 0 && x < width && y < height ? from[y * width + x] : 0;
   }
 }
@@ -196,27 +202,48 @@ Tensor noise_field(Random& random, int64_t height, int64_t width) {
   return field;
 }
 
-// Gaussian blur of (H, W, C) in two passes; the image ends at its edges (the weights are normalised again there).
+// Gaussian blur of (H, W[, C]) in two passes; the image ends at its edges (the weights are normalised again there).
+struct Blur {
+  explicit Blur(double sigma) : reach(static_cast<int64_t>(std::ceil(2.5 * sigma))) {
+    for (int64_t k = 0; k <= reach; k++)
+      weight.push_back(static_cast<float>(std::exp(-0.5 * static_cast<double>(k * k) / (sigma * sigma))));
+  }
+  float at(int64_t k) const { return weight[static_cast<size_t>(std::abs(k))]; }
+  Row scales(int64_t n) const {  // 1 / the sum of the weights that lie inside
+    Row scale;
+    for (int64_t i = 0; i < n; i++) {
+      float sum = 0;
+      for (int64_t k = std::max(-reach, -i); k <= std::min(reach, n - 1 - i); k++) sum += at(k);
+      scale.push_back(1 / sum);
+    }
+    return scale;
+  }
+  int64_t reach;
+  Row weight;
+};
+
 Tensor blurred(const Tensor& image, double sigma) {
   const int64_t height = image.dim(0), row = image.size() / height, channels = image.rank() == 3 ? image.dim(2) : 1, width = row / channels;
-  const auto reach = static_cast<int64_t>(std::ceil(2.5 * sigma));
-  const auto weight = [&](int64_t k) { return static_cast<float>(std::exp(-0.5 * static_cast<double>(k * k) / (sigma * sigma))); };
-  Tensor down = Tensor::zeros(image.shape(), Dtype::f32), out = Tensor::zeros(image.shape(), Dtype::f32);
-  const auto pass = [&](const float* from, float* to, int64_t lines, int64_t length,
-                        int64_t step) {  // along lines of `length`, `step` apart
-    for (int64_t i = 0; i < length; i++) {
-      float sum = 0;
-      for (int64_t k = -reach; k <= reach; k++) sum += i + k >= 0 && i + k < length ? weight(k) : 0.0f;
-      for (int64_t k = std::max(-reach, -i); k <= std::min(reach, length - 1 - i); k++) {
-        const float w = weight(k) / sum;
-        const float* source = from + (i + k) * step;
-        float* target = to + i * step;
-        for (int64_t n = 0; n < lines; n++) target[n] += w * source[n];
-      }
+  const Blur blur(sigma);
+  const Row down_scale = blur.scales(height), across_scale = blur.scales(width);
+  Tensor out = Tensor::zeros(image.shape(), Dtype::f32);
+  Row line(static_cast<size_t>(row));
+  for (int64_t y = 0; y < height; y++) {
+    std::fill(line.begin(), line.end(), 0.0f);
+    for (int64_t k = std::max(-blur.reach, -y); k <= std::min(blur.reach, height - 1 - y); k++) {
+      const float w = blur.at(k) * down_scale[static_cast<size_t>(y)];
+      const float* source = image.data<float>() + (y + k) * row;
+      for (int64_t i = 0; i < row; i++) line[static_cast<size_t>(i)] += w * source[i];
     }
-  };
-  pass(image.data<float>(), down.data<float>(), row, height, row);
-  for (int64_t y = 0; y < height; y++) pass(down.data<float>() + y * row, out.data<float>() + y * row, channels, width, channels);
+    float* target = out.data<float>() + y * row;
+    for (int64_t k = -blur.reach; k <= blur.reach; k++) {
+      const float w = blur.at(k);
+      const float* source = line.data() + k * channels;
+      for (int64_t i = std::max<int64_t>(0, -k) * channels; i < std::min(width, width - k) * channels; i++) target[i] += w * source[i];
+    }
+    for (int64_t x = 0; x < width; x++)
+      for (int64_t c = 0; c < channels; c++) target[x * channels + c] *= across_scale[static_cast<size_t>(x)];
+  }
   return out;
 }
 
