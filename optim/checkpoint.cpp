@@ -77,23 +77,30 @@ void add(NamedTensors& all, const std::string& prefix, const NamedTensors& some)
   for (const auto& [name, t] : some) all.emplace_back(prefix + name, t);
 }
 
-// While a checkpoint is loaded: puts the model back as it was unless all of it fitted.
-class Rollback {
- public:
-  explicit Rollback(Module& model) : model_(model) {
-    for (const auto& [path, t] : model.state()) before_.emplace_back(path, t.clone());
-  }
-  ~Rollback() {
-    if (!kept_) model_.load(before_);
-  }
-  Rollback(const Rollback&) = delete;
-  void keep() { kept_ = true; }
+NamedTensors cloned(const NamedTensors& all) {
+  NamedTensors copy;
+  for (const auto& [name, t] : all) copy.emplace_back(name, t.clone());
+  return copy;
+}
 
- private:
-  Module& model_;
-  State before_;
-  bool kept_ = false;
-};
+// The state of model, optimiser, averages and plateau from the tensors of a file: all of it or, with a ShapeError, nothing.
+void load_parts(const NamedTensors& tensors, Training& t) {
+  const NamedTensors plateau = part(tensors, "plateau/");
+  if (t.plateau && plateau.size() != 1) throw ShapeError("[plateau] its state is missing");
+  const NamedTensors model = cloned(t.model.state()), optimizer = t.optimizer ? t.optimizer->state() : NamedTensors{};
+  const NamedTensors ema = t.ema ? cloned(t.ema->state()) : NamedTensors{};
+  try {
+    t.model.load(part(tensors, ""));
+    if (t.optimizer) t.optimizer->load_state(part(tensors, "optimizer/"));
+    if (t.ema) t.ema->load_state(part(tensors, "ema/"));
+    if (t.plateau) t.plateau->load_state(plateau[0].second);
+  } catch (...) {
+    t.model.load(model);
+    if (t.optimizer) t.optimizer->load_state(optimizer);
+    if (t.ema) t.ema->load_state(ema);
+    throw;
+  }
+}
 
 std::string kind_of(const Training& t) { return t.optimizer ? t.optimizer->kind() : "none"; }
 std::string parts_of(const Training& t) { return std::string(t.ema ? "ema " : "") + (t.plateau ? "plateau" : ""); }
@@ -142,21 +149,7 @@ void load_checkpoint(const std::string& path, Training& t) {
   const auto seed = number<uint64_t>(path, m, "seed"), stream = number<uint64_t>(path, m, "next_stream");
 
   try {
-    Rollback rollback(t.model);
-    t.model.load(part(file.tensors, ""));
-    const NamedTensors plateau = part(file.tensors, "plateau/");
-    if (t.plateau && (plateau.size() != 1 || plateau[0].second.shape() != Shape{4} || plateau[0].second.dtype() != Dtype::f64))
-      throw ShapeError("[plateau] its state is missing");
-    const NamedTensors optimizer_before = t.optimizer ? t.optimizer->state() : NamedTensors{};
-    if (t.optimizer) t.optimizer->load_state(part(file.tensors, "optimizer/"));
-    try {
-      if (t.ema) t.ema->load_state(part(file.tensors, "ema/"));
-    } catch (...) {
-      if (t.optimizer) t.optimizer->load_state(optimizer_before);
-      throw;
-    }
-    if (t.plateau) t.plateau->load_state(plateau[0].second);
-    rollback.keep();
+    load_parts(file.tensors, t);
   } catch (const ShapeError& e) {
     fail(path, e.what());
   }
