@@ -1,0 +1,14 @@
+#pragma once
+// The fast convolutions of the CPU, f32: entries of the lists in conv.cpp.
+#include "tensor/kernels.h"
+
+namespace sono::kernels {
+
+namespace rows {  // conv_rows.cpp: any geometry
+bool fits(const ConvArgs& a);
+void forward(const ConvArgs& a);
+void input(const ConvArgs& a);
+void weight(const ConvArgs& a);
+}  // namespace rows
+
+}  // namespace sono::kernels
