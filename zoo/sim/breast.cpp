@@ -14,7 +14,8 @@ namespace {
 // Draws one patient's breast on the acquisition grid.
 class BreastPainter {
  public:
-  BreastPainter(const BreastPatient& patient, const Window& w) : p(patient), canvas(w, patient.seed, patient.patient), window(canvas.window) {}
+  BreastPainter(const BreastPatient& patient, const Window& w)
+      : p(patient), canvas(w, patient.seed, patient.patient), window(canvas.window) {}
 
   const Canvas& paint() {
     layers();
@@ -86,8 +87,8 @@ void BreastPainter::skin() {
       const float d = canvas.z(z) + 0.12f * wave.data<float>()[k], inside = 1 - smooth_step(d, end - 0.1f, end + 0.1f);
       canvas.db()[k] = mix(canvas.db()[k], 1.5f - 3 * smooth_step(d, 0.4f, end), inside);
       const float entry = (d - 0.25f) / 0.12f, dermis = (d - end) / 0.14f, ring = (d - 0.75f) / 0.12f;
-      canvas.mirror()[k] = canvas.mirror()[k] * (1 - inside) + 2.6f * math::exp(-0.5f * entry * entry) + 1.0f * math::exp(-0.5f * ring * ring) +
-                    1.5f * math::exp(-0.5f * dermis * dermis);
+      canvas.mirror()[k] = canvas.mirror()[k] * (1 - inside) + 2.6f * math::exp(-0.5f * entry * entry) +
+                           1.0f * math::exp(-0.5f * ring * ring) + 1.5f * math::exp(-0.5f * dermis * dermis);
     }
 }
 
@@ -145,7 +146,8 @@ void BreastPainter::lesion() {
       canvas.mirror()[k] *= 1 - 0.7f * along;
     }
     if (l.halo_db > 0)
-      canvas.db()[k] += static_cast<float>(l.halo_db) * smooth_step(d, -0.2f, 0.2f) * (1 - smooth_step(d, 0.6f * halo_width, 1.4f * halo_width));
+      canvas.db()[k] +=
+          static_cast<float>(l.halo_db) * smooth_step(d, -0.2f, 0.2f) * (1 - smooth_step(d, 0.6f * halo_width, 1.4f * halo_width));
     float matter = inside_db + rough * slow.data<float>()[k] + 0.5f * quick.data<float>()[k];
     if (mu > 0) {  // compound K: power times Gamma(μ, 1/μ), from a normal field by Wilson and Hilferty's cube
       const float root = 1 - 1 / (9 * mu) + quick.data<float>()[k] / (3 * std::sqrt(mu)), tau = std::max(0.03f, root * root * root);
@@ -265,6 +267,7 @@ const std::vector<Domain>& breast_domains() {
        .bandwidth = 0.42,
        .f_number = 2.2,
        .focus = 16,
+       .zones = 4,
        .compound = 3,
        .noise_db = -52,
        .tgc_error = 3,
@@ -277,6 +280,7 @@ const std::vector<Domain>& breast_domains() {
        .bandwidth = 0.40,
        .f_number = 2.4,
        .focus = 14,
+       .zones = 4,
        .compound = 2,
        .noise_db = -56,
        .tgc_error = 4,
@@ -289,6 +293,7 @@ const std::vector<Domain>& breast_domains() {
        .bandwidth = 0.45,
        .f_number = 2.0,
        .focus = 20,
+       .zones = 4,
        .compound = 2,
        .noise_db = -48,
        .tgc_error = 5,

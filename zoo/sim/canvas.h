@@ -12,7 +12,12 @@ namespace sono::zoo::sim {
 class Canvas {
  public:
   Canvas(const Window& w, uint64_t seed_, uint64_t patient_)
-      : window(w), backscatter({w.rows, w.columns}), attenuation({w.rows, w.columns}), specular({w.rows, w.columns}), seed(seed_), patient(patient_) {}
+      : window(w),
+        backscatter({w.rows, w.columns}),
+        attenuation({w.rows, w.columns}),
+        specular({w.rows, w.columns}),
+        seed(seed_),
+        patient(patient_) {}
 
   const Window window;
   Tensor backscatter, attenuation, specular;  // dB relative to parenchyma, dB/cm/MHz, amplitude
@@ -24,11 +29,16 @@ class Canvas {
   float x(int64_t column) const { return static_cast<float>(window.x0 + window.dx * static_cast<double>(column)); }
 
   // The patient's random texture of that name.
-  Tensor field(double cell_z, double cell_x, const char* name) const { return smooth_field(window, cell_z, cell_x, seed, hash64(name) ^ patient * 0x9E3779B97F4A7C15u); }
+  Tensor field(double cell_z, double cell_x, const char* name) const {
+    return smooth_field(window, cell_z, cell_x, seed, hash64(name) ^ patient * 0x9E3779B97F4A7C15u);
+  }
 
   // Calls f(index, x mm, z mm) for the cells of a rectangle in mm.
-  template <class F> void for_cells(double left, double top, double right, double bottom, F f) const {
-    const auto cell = [](double at, double first, double step, int64_t n) { return std::clamp<int64_t>(static_cast<int64_t>(std::ceil((at - first) / step)), 0, n); };
+  template <class F>
+  void for_cells(double left, double top, double right, double bottom, F f) const {
+    const auto cell = [](double at, double first, double step, int64_t n) {
+      return std::clamp<int64_t>(static_cast<int64_t>(std::ceil((at - first) / step)), 0, n);
+    };
     const int64_t z0 = cell(top, window.z0, window.dz, window.rows), z1 = cell(bottom, window.z0, window.dz, window.rows);
     const int64_t x0 = cell(left, window.x0, window.dx, window.columns), x1 = cell(right, window.x0, window.dx, window.columns);
     for (int64_t row = z0; row < z1; row++)

@@ -61,7 +61,13 @@ struct ScattererRow {
   std::vector<float> level, coherent, none;
 
   ScattererRow(const Medium& m, const Tensor& t, int64_t p)
-      : medium(m), transmitted(t), pad(p), noise(2 * static_cast<size_t>(m.grid.beams + 2 * p)), level(noise.size() / 2), coherent(level), none(level) {}
+      : medium(m),
+        transmitted(t),
+        pad(p),
+        noise(2 * static_cast<size_t>(m.grid.beams + 2 * p)),
+        level(noise.size() / 2),
+        coherent(level),
+        none(level) {}
 
   void draw(int64_t row, uint64_t first, uint64_t seed, uint64_t stream, float* real, float* imaginary) {
     const int64_t beams = medium.grid.beams, n = beams + 2 * pad;
@@ -164,7 +170,7 @@ double axial_sigma(const Domain& d) {
 
 double lateral_sigma(const Domain& d, double depth) {
   const double wavelength = sound_speed / d.frequency, waist = 1.2 * wavelength * d.f_number / 2.3548200450309493;
-  const double rayleigh = std::numbers::pi * 4 * waist * waist / wavelength, away = (depth - d.focus) / rayleigh;
+  const double rayleigh = d.zones * std::numbers::pi * 4 * waist * waist / wavelength, away = (depth - d.focus) / rayleigh;
   return waist * std::sqrt(1 + away * away);
 }
 

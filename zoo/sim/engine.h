@@ -35,11 +35,12 @@ struct Grid {
 
 // How a vendor's scanner, at one site, makes its pictures.
 struct Domain {
-  std::string name;
+  std::string name = "";
   double frequency = 7.5;     // MHz, centre
   double bandwidth = 0.5;     // two-way, -6 dB amplitude width over the centre frequency
   double f_number = 2;        // lateral FWHM at the focus is 1.2 λ F#
   double focus = 18;          // mm
+  double zones = 1;           // stretches the focal range z_R: multiple transmit zones and dynamic receive focusing
   int compound = 2;           // decorrelated draws whose envelopes are averaged (frequency and spatial compounding)
   double noise_db = -50;      // electronic noise relative to parenchyma at the probe's face, before time gain compensation
   double beam_spread = 0.05;  // how fast a finite aperture washes out the sides of a shadow: fraction mixed with the neighbour beam per row
@@ -53,7 +54,7 @@ struct Domain {
 };
 
 double axial_sigma(const Domain& domain);                  // σ_z = c sqrt(2 ln 2) / (2 π B f), mm
-double lateral_sigma(const Domain& domain, double depth);  // σ_x = σ_0 sqrt(1 + ((z - focus)/z_R)²), z_R = π (2σ_0)²/λ, mm
+double lateral_sigma(const Domain& domain, double depth);  // σ_x = σ_0 sqrt(1 + ((z - focus)/z_R)²), z_R = zones π (2σ_0)²/λ, mm
 
 // The tissue on the grid: maps of (rows, beams), f32.
 struct Medium {

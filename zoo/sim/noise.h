@@ -31,8 +31,8 @@ struct Window {
 // on a random lattice). It is fixed to the plane: two windows that overlap see the same field.
 Tensor smooth_field(const Window& window, double cell_z, double cell_x, uint64_t seed, uint64_t stream);
 
-// The bright lines that septa, fascia and fibres draw: where field = 0, with a Gaussian profile of `width` mm (standard deviation), each line weighted by
-// (n . z)^4, since an interface across the beam reflects and one along it does not. Values in [0, 1].
+// The bright lines that septa, fascia and fibres draw: where field = 0, with a Gaussian profile of `width` mm (standard deviation), each
+// line weighted by (n . z)^4, since an interface across the beam reflects and one along it does not. Values in [0, 1].
 Tensor level_lines(const Tensor& field, const Window& window, double width);
 
 // field(z + shift(z, x), x): rows moved by `shift` mm, linear between rows, held at the border.

@@ -13,7 +13,8 @@ namespace {
 // What the two phantoms have in common: samples are frames of patients.
 class Simulated : public Dataset {
  public:
-  Simulated(std::string phantom, int64_t count, uint64_t seed, const SimulateOptions& options) : phantom_(std::move(phantom)), count_(count), seed_(seed), options_(options) {}
+  Simulated(std::string phantom, int64_t count, uint64_t seed, const SimulateOptions& options)
+      : phantom_(std::move(phantom)), count_(count), seed_(seed), options_(options) {}
 
   int64_t size() const override { return count_; }
   std::string name() const override { return "sim:" + phantom_; }
@@ -119,7 +120,8 @@ void check_options(const std::string& phantom, int64_t count, const SimulateOpti
 std::vector<std::string> phantoms() { return {"breast", "fetal-head"}; }
 
 std::string phantom_summary(const std::string& phantom) {
-  return phantom == "breast" ? "breast lesion, benign or malignant: mask, box, BI-RADS descriptors" : "fetal head: mask, ellipse, head circumference, BPD and OFD in mm, plane";
+  return phantom == "breast" ? "breast lesion, benign or malignant: mask, box, BI-RADS descriptors"
+                             : "fetal head: mask, ellipse, head circumference, BPD and OFD in mm, plane";
 }
 
 std::vector<std::string> phantom_domains(const std::string& phantom) {

@@ -5,10 +5,10 @@
 //   Sample s = data->get(3);                         // image (160, 192, 1), mask, box, class, descriptors in s.labels.measurements
 //   auto heads = simulate("fetal-head", 500, 7, {.frames_per_patient = 1});
 //
-// Sample i is a pure function of (phantom, seed, i, options): the same bits in any order and with any number of threads; get() is thread-safe.
-// Labels are rasterised from the shapes that were drawn, never found in the picture. Spacing is set, patients differ between seeds.
-// The physics and its limits: zoo/sim/engine.h; what is drawn: zoo/sim/breast.h, zoo/sim/fetal_head.h. Anatomy is schematic and class priors are
-// constructed: results on these pictures are no clinical claims.
+// Sample i is a pure function of (phantom, seed, i, options): the same bits in any order and with any number of threads; get() is
+// thread-safe. Labels are rasterised from the shapes that were drawn, never found in the picture. Spacing is set, patients differ between
+// seeds. The physics and its limits: zoo/sim/engine.h; what is drawn: zoo/sim/breast.h, zoo/sim/fetal_head.h. Anatomy is schematic and
+// class priors are constructed: results on these pictures are no clinical claims.
 #include <cstdint>
 #include <memory>
 #include <string>
