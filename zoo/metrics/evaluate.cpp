@@ -61,14 +61,6 @@ std::string slug(const std::string& name) {
   return s;
 }
 
-// "head circumference" -> "hc", "volume" -> "volume"
-std::string short_name(const std::string& measurement) {
-  std::string initials;
-  for (size_t i = 0; i < measurement.size(); i++)
-    if (measurement[i] != ' ' && (i == 0 || measurement[i - 1] == ' ')) initials += measurement[i];
-  return initials.size() > 1 ? slug(initials) : slug(measurement);
-}
-
 bool is_pixels(const std::string& unit) { return unit == "pixel" || unit == "pixels" || unit == "px"; }
 
 size_t highest(const std::vector<float>& probabilities) {
@@ -76,6 +68,13 @@ size_t highest(const std::vector<float>& probabilities) {
 }
 
 }  // namespace
+
+std::string short_name(const std::string& measurement) {
+  std::string initials;
+  for (size_t i = 0; i < measurement.size(); i++)
+    if (measurement[i] != ' ' && (i == 0 || measurement[i - 1] == ' ')) initials += measurement[i];
+  return initials.size() > 1 ? slug(initials) : slug(measurement);
+}
 
 void Evaluation::add(const Sample& truth, const Labels& prediction) {
   CaseScores row{truth.meta.id, truth.meta.patient.empty() ? truth.meta.video : truth.meta.patient, {}, {}};

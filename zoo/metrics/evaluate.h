@@ -105,6 +105,9 @@ Scores evaluate(const Dataset& data, const std::vector<int64_t>& cases, const st
 // finite number is null.
 nlohmann::json to_json(const Scores& scores);
 
+// How a measurement is called in metric names: "head circumference" -> "hc", "volume" -> "volume".
+std::string short_name(const std::string& measurement);
+
 // Places in per_case of the best, the median and the worst cases, `each` of them (fewer if there are fewer cases), by Dice, else by the
 // absolute error of the first measurement, else by the probability of the true category. No case appears twice.
 struct Examples { std::vector<size_t> best, median, worst; std::string by; };

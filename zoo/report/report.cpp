@@ -6,8 +6,8 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "optim/log.h"
 #include "tensor/files.h"
 #include "zoo/report/assets.h"
 #include "zoo/report/paint.h"
@@ -48,7 +48,7 @@ json number(double v) { return std::isfinite(v) ? json(v) : json(nullptr); }
 struct MetricInfo {
   std::string name, meaning;
   bool higher_is_better, within_one;
-  bool distance = false;  // in mm (or pixels)
+  bool distance = false;  // of surfaces, in mm or pixels
 };
 
 const std::map<std::string, MetricInfo>& known_metrics() {
@@ -68,8 +68,8 @@ const std::map<std::string, MetricInfo>& known_metrics() {
       {"auc", {"AUC", "chance that a positive case scores above a negative one", true, true}},
       {"ap", {"Average precision", "area under precision over recall", true, true}},
       {"f1", {"F1", "harmonic mean of precision and recall", true, true}},
-      {"hc_mae_mm", {"Head circumference, absolute error", "mean over the cases", false, false, true}},
-      {"hc_bias_mm", {"Head circumference, bias", "predicted minus true, mean over the cases", false, false, true}},
+      {"hc_mae_mm", {"Head circumference error", "absolute difference to the truth", false, false}},
+      {"hc_bias_mm", {"Head circumference bias", "predicted minus true", false, false}},
   };
   return known;
 }
@@ -78,7 +78,13 @@ MetricInfo metric_info(const std::string& key) {
   if (const auto found = known_metrics().find(key); found != known_metrics().end()) return found->second;
   if (key.rfind("dice_", 0) == 0) return {"Dice of " + key.substr(5), "overlap of this label alone", true, true};
   const bool error = key.find("_mae") != std::string::npos || key.find("_bias") != std::string::npos;
-  return {key, "", !error, false, key.size() > 3 && key.substr(key.size() - 3) == "_mm"};
+  return {key, "", !error, false};
+}
+
+std::string without_prefix(const std::string& key) {
+  for (const std::string prefix : {"val_", "train_"})
+    if (key.rfind(prefix, 0) == 0) return key.substr(prefix.size());
+  return key;
 }
 
 // In the order in which a reader wants them; others follow by name.
@@ -103,7 +109,13 @@ std::string interval(const Summary& s, bool within_one) {
   return "[" + figure(s.lo, within_one) + ", " + figure(s.hi, within_one) + "]";
 }
 
-std::string unit_of(const MetricInfo& info, const Scores& scores) { return info.distance ? (scores.spacing == "mm" ? " mm" : " pixels") : ""; }
+// "mm", "pixels", "mL"; empty for a pure number. Distances follow the spacing, measurements have a unit of their own.
+std::string unit_of(const std::string& key, const Scores& scores) {
+  if (metric_info(key).distance) return scores.spacing == "mm" ? "mm" : "pixels";
+  for (const auto& [measurement, agreement] : scores.agreements)
+    if (const std::string name = short_name(measurement); key.rfind(name + "_mae", 0) == 0 || key.rfind(name + "_bias", 0) == 0) return agreement.unit;
+  return "";
+}
 
 const Summary* find(const std::optional<Scores>& scores, const std::string& key) {
   if (!scores) return nullptr;
@@ -119,7 +131,7 @@ std::string section(const std::string& title, const std::string& body) {
 
 std::string folded(const std::string& title, const std::string& body, bool printed) {
   if (body.empty()) return "";
-  return fmt::format("<section>\n<details data-print=\"{}\"><summary>{}</summary>\n{}</details></section>\n", printed ? "yes" : "no", escape(title), body);
+  return fmt::format("<section>\n<details class=\"fold\" data-print=\"{}\"><summary>{}</summary>\n{}</details></section>\n", printed ? "yes" : "no", escape(title), body);
 }
 
 std::string rows(const ReportContent::Rows& pairs, bool code) {
@@ -135,10 +147,10 @@ std::string tile(const std::string& key, const ReportContent& content) {
   const Summary& s = content.scores.metrics.at(key);
   const MetricInfo info = metric_info(key);
   const bool by_median = std::isinf(s.mean);
-  std::string note = by_median ? fmt::format("median; {} of {} missed, so the mean is infinite", s.infinite, s.n) : "95 % interval " + interval(s, info.within_one);
+  std::string note = by_median ? fmt::format("median; {} of {} missed, so the mean is infinite", s.infinite, s.n) : "95 % interval <span class=\"interval\">" + interval(s, info.within_one) + "</span>";
   if (const Summary* b = find(content.baseline, key)) note += "<br>" + escape(content.baseline_name) + " " + figure(std::isinf(b->mean) ? b->median : b->mean, info.within_one);
-  return fmt::format("<div class=\"tile\"><div class=\"name\">{}</div><div class=\"value\">{}<span class=\"unit\">{}</span></div><div class=\"note\">{}</div></div>\n",
-                     escape(info.name), figure(by_median ? s.median : s.mean, info.within_one), unit_of(info, content.scores), note);
+  return fmt::format("<div class=\"tile\"><div class=\"name\">{}</div><div class=\"value\">{}<span class=\"unit\"> {}</span></div><div class=\"note\">{}</div></div>\n",
+                     escape(info.name), figure(by_median ? s.median : s.mean, info.within_one), escape(unit_of(key, content.scores)), note);
 }
 
 std::string tiles(const ReportContent& content) {
@@ -187,18 +199,19 @@ std::string metric_table(const ReportContent& content) {
     if (!info.within_one) top = 1.05 * std::max({std::isfinite(s.hi) ? s.hi : 0, b && std::isfinite(b->hi) ? b->hi : 0, 1e-9});
     const bool signed_value = key.find("_bias") != std::string::npos;
     const std::string direction = signed_value ? "0 is best" : info.higher_is_better ? "higher is better" : "lower is better";
-    body += "<tr><th scope=\"row\">" + escape(info.name) + unit_of(info, content.scores) + "<div class=\"interval\" style=\"white-space:normal;font-weight:400\">" +
+    const std::string unit = unit_of(key, content.scores);
+    body += "<tr><th scope=\"row\">" + escape(info.name) + (unit.empty() ? "" : " <span class=\"quiet\">" + escape(unit) + "</span>") + "<div class=\"meaning\">" +
             escape(info.meaning.empty() ? direction : info.meaning + "; " + direction) + "</div></th>";
     body += value_cell(&s, info) + (content.baseline ? value_cell(b, info) : "");
     body += "<td class=\"bar\">" + (signed_value ? "" : interval_bar(s, b, top)) + "</td><td class=\"number\">" + counted(s) + "</td></tr>\n";
   }
   if (body.empty()) return "";
-  const std::string second = content.baseline ? "<th class=\"number\" scope=\"col\">" + escape(content.baseline_name) + "</th>" : "";
+  const std::string second = content.baseline ? "<th class=\"number\" scope=\"col\"><span class=\"dot baseline\"></span>" + escape(content.baseline_name) + "</th>" : "";
   std::string notes = "<p class=\"small quiet\">Means over cases with 95 % percentile intervals from a bootstrap over patients.";
   if (content.scores.spacing == "pixel") notes += " The pixel spacing is not known for every image: distances are in pixels, not in mm.";
   if (content.scores.metrics.count("hd95_mm")) notes += " A missed object is at infinite distance and is never dropped from a mean.";
   if (content.scores.delong) notes += fmt::format(" DeLong's interval of the AUC: [{:.3f}, {:.3f}].", content.scores.delong->lo, content.scores.delong->hi);
-  return "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">Metric</th><th class=\"number\" scope=\"col\">This system</th>" + second +
+  return "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">Metric</th><th class=\"number\" scope=\"col\"><span class=\"dot\"></span>this system</th>" + second +
          "<th scope=\"col\"></th><th class=\"number\" scope=\"col\">Cases</th></tr></thead>\n<tbody>\n" + body + "</tbody></table></div>\n" + notes + "</p>\n";
 }
 
@@ -233,24 +246,29 @@ std::string picture(const Picture& p) {
   const Tensor image = visible_image(p.sample);
   const int64_t height = image.dim(0), width = image.dim(1);
   const auto [sx, sy] = p.sample.meta.spacing.value_or(std::array{1.0, 1.0});  // shown with its true proportions
-  std::string out = fmt::format("<figure><svg viewBox=\"0 0 {0:.2f} {1:.2f}\" role=\"img\" aria-label=\"{2}\"><g transform=\"scale(1 {3:.6f})\">"
+  std::string out = fmt::format("<figure><button type=\"button\" class=\"zoom\" aria-expanded=\"false\"><svg viewBox=\"0 0 {0:.2f} {1:.2f}\" role=\"img\" aria-label=\"{2}\"><g transform=\"scale(1 {3:.6f})\">"
                                 "<image width=\"{4}\" height=\"{5}\" preserveAspectRatio=\"none\" href=\"{6}\"/>",
                                 static_cast<double>(width), static_cast<double>(height) * sy / sx, escape(p.group + " case: " + p.caption), sy / sx, width, height, png_uri(shrunk(image)));
-  out += "<path class=\"outline truth\" d=\"" + path_data(p.sample.labels) + "\"/><path class=\"outline prediction\" d=\"" + path_data(p.prediction) + "\"/></g></svg>";
+  out += "<path class=\"outline truth\" d=\"" + path_data(p.sample.labels) + "\"/><path class=\"outline prediction\" d=\"" + path_data(p.prediction) + "\"/></g></svg></button>";
   return out + "<figcaption>" + (p.group.empty() ? "" : "<span class=\"tag\">" + escape(p.group) + "</span>") + escape(p.caption) + "</figcaption></figure>\n";
 }
 
 std::string pictures(const ReportContent& content) {
-  std::string body;
+  std::vector<std::pair<std::string, std::string>> groups;  // name and pictures, in order of first sight
   bool lines = false;
   for (const Picture& p : content.pictures) {
-    body += picture(p);
+    auto group = std::find_if(groups.begin(), groups.end(), [&](auto& g) { return g.first == p.group; });
+    if (group == groups.end()) group = groups.insert(group, {p.group, ""});
+    group->second += picture(p);
     lines = lines || !outlines(p.sample.labels).empty() || !outlines(p.prediction).empty();
   }
-  if (body.empty()) return "";
+  if (groups.empty()) return "";
+  std::string body;
+  for (const auto& [name, of_group] : groups) body += "<div class=\"pictures\">\n" + of_group + "</div>\n";
   const std::string legend = "<div class=\"legend\"><label><input type=\"checkbox\" checked data-hides=\"truth\"><span class=\"swatch truth\"></span>expert</label>"
-                             "<label><input type=\"checkbox\" checked data-hides=\"prediction\"><span class=\"swatch prediction\"></span>system</label></div>\n";
-  return (lines ? legend : "") + "<div class=\"pictures\" id=\"pictures\">\n" + body + "</div>\n";
+                             "<label><input type=\"checkbox\" checked data-hides=\"prediction\"><span class=\"swatch prediction\"></span>system</label>"
+                             "<span class=\"quiet\">A click on a picture enlarges it.</span></div>\n";
+  return (lines ? legend : "") + "<div id=\"pictures\">\n" + body + "</div>\n";
 }
 
 // ---- charts ----
@@ -282,24 +300,38 @@ struct Charts {
   }
 };
 
+// "Dice, validation" for "val_dice"
+std::string spoken(const std::string& key) {
+  const std::string plain = without_prefix(key), part = key.rfind("val_", 0) == 0 ? ", validation" : key.rfind("train_", 0) == 0 ? ", training" : "";
+  return metric_info(plain).name + part;
+}
+
 std::string curve_chart(Charts& charts, const std::string& title, const std::vector<Curve>& curves, const ReportContent& content) {
   if (curves.empty()) return "";
   const char* roles[] = {"accent", "prediction", "truth", "warn", "baseline"};
   json spec{{"kind", "line"}, {"x", axis("epoch")}, {"y", axis(title)}, {"series", json::array()}};
   std::string description = title + " per epoch.";
   for (size_t i = 0; i < curves.size(); i++) {
-    spec["series"].push_back(series(curves[i].name, roles[i % 5], curves[i].x, curves[i].y));
+    spec["series"].push_back(series(spoken(curves[i].name), roles[i % 5], curves[i].x, curves[i].y));
     if (i >= 5) spec["series"].back()["dash"] = true;
     if (curves[i].x.size() == 1) spec["series"].back()["dots"] = true;
-    if (!curves[i].y.empty()) description += fmt::format(" {} ends at {:.4g}.", curves[i].name, curves[i].y.back());
+    if (!curves[i].y.empty()) description += fmt::format(" {} ends at {:.4g}.", spoken(curves[i].name), curves[i].y.back());
   }
   spec["x"]["whole"] = true;
   if (content.best_epoch) spec["mark"] = {{"x", *content.best_epoch}, {"name", fmt::format("kept: epoch {:g}", *content.best_epoch)}};
   return "<div><h3>" + escape(title) + "</h3>\n" + charts.add(spec, description) + "</div>\n";
 }
 
+// Losses, what lies within [0, 1], and each other metric have a chart each: their scales have nothing in common.
 std::string training(Charts& charts, const ReportContent& content) {
-  const std::string body = curve_chart(charts, "loss", content.losses, content) + curve_chart(charts, "metric", content.curves, content);
+  std::vector<Curve> shares;
+  std::string others;
+  for (const Curve& curve : content.curves) {
+    if (metric_info(without_prefix(curve.name)).within_one) shares.push_back(curve);
+    else others += curve_chart(charts, spoken(curve.name), {curve}, content);
+  }
+  const std::string title = shares.size() == 1 ? spoken(shares[0].name) : "Metrics";
+  const std::string body = curve_chart(charts, "Loss", content.losses, content) + curve_chart(charts, title, shares, content) + others;
   return body.empty() ? "" : "<div class=\"pair\">\n" + body + "</div>\n";
 }
 
@@ -371,13 +403,20 @@ std::string classification(Charts& charts, const ReportContent& content) {
   return body.empty() ? "" : "<div class=\"pair\">\n" + body + "</div>\n";
 }
 
+// A step of 1, 2 or 5 times a power of ten that cuts the range into 4 to 10 parts.
+double round_step(double range) {
+  if (!(range > 0)) return 1;
+  const double power = std::pow(10, std::floor(std::log10(range)));
+  return power * (range / power >= 5 ? 1 : range / power >= 2 ? 0.5 : 0.2);
+}
+
 std::string agreement_chart(Charts& charts, const std::string& name, const Agreement& a) {
   if (a.truth.empty()) return "";
   std::vector<double> mean, difference;
   for (size_t i = 0; i < a.truth.size(); i++) mean.push_back((a.truth[i] + a.predicted[i]) / 2), difference.push_back(a.predicted[i] - a.truth[i]);
   const auto [low, high] = std::minmax_element(mean.begin(), mean.end());
-  const double margin = std::max(0.03 * (*high - *low), 1e-6);
-  const std::vector<double> ends{*low - margin, *high + margin};
+  const double step = round_step(*high - *low);
+  const std::vector<double> ends{std::floor(*low / step) * step, std::ceil(*high / step) * step};
   const BlandAltman& b = a.summary;
   json spec{{"kind", "line"}, {"x", axis(fmt::format("mean of true and predicted {} ({})", name, a.unit), ends[0], ends[1])}, {"y", axis(fmt::format("predicted - true ({})", a.unit))}};
   json cases = series("cases", "accent", mean, difference);
@@ -442,24 +481,15 @@ std::string render_report(const ReportContent& content) {
 void write_report(const std::string& path, const ReportContent& content) { write_file_atomically(path, render_report(content)); }
 
 void read_curves(const std::string& path, ReportContent& content) {
-  std::istringstream file(read_file(path));
   std::map<std::string, Curve> losses, metrics;
-  int64_t line_number = 0;
-  for (std::string line; std::getline(file, line);) {
-    line_number++;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const json entry = json::parse(line, nullptr, false);
-    if (entry.is_discarded() && file.eof()) break;
-    if (!entry.is_object()) throw FileError(fmt::format("{}, line {}: not a JSON object", path, line_number));
-    if (!entry.contains("epoch") || !entry["epoch"].is_number()) continue;
-    for (const auto& [key, value] : entry.items()) {
+  for (const EpochLine& line : read_metrics(path))
+    for (const auto& [key, value] : line.scores) {
       const bool loss = key.find("loss") != std::string::npos;
-      const std::string plain = key.rfind("val_", 0) == 0 ? key.substr(4) : key;
-      if (!value.is_number() || (!loss && !known_metrics().count(plain) && plain.rfind("dice", 0) != 0)) continue;
+      const std::string plain = without_prefix(key);
+      if (!loss && !known_metrics().count(plain) && plain.find("_mae") == std::string::npos && plain.rfind("dice", 0) != 0) continue;
       Curve& curve = (loss ? losses : metrics)[key];
-      curve.name = key, curve.x.push_back(entry["epoch"].get<double>()), curve.y.push_back(value.get<double>());
+      curve.name = key, curve.x.push_back(static_cast<double>(line.epoch)), curve.y.push_back(value);
     }
-  }
   for (auto& [name, curve] : losses) content.losses.push_back(std::move(curve));
   for (auto& [name, curve] : metrics) content.curves.push_back(std::move(curve));
 }
@@ -475,7 +505,8 @@ std::vector<Picture> example_pictures(const Scores& scores, const std::function<
       p.prediction = predict(p.sample);
       const auto value = by_probability ? row.details.find(examples.by) : row.values.find(examples.by);
       const MetricInfo info = metric_info(examples.by);
-      p.caption += by_probability ? fmt::format(", probability of the true category {:.2f}", value->second) : ", " + info.name + " " + figure(value->second, info.within_one) + unit_of(info, scores);
+      const std::string unit = unit_of(examples.by, scores);
+      p.caption += by_probability ? fmt::format(", probability of the true category {:.2f}", value->second) : ", " + info.name + " " + figure(value->second, info.within_one) + (unit.empty() ? "" : " " + unit);
       if (p.sample.labels.category) {
         const auto name = [&](int k) { return static_cast<size_t>(k) < scores.categories.size() ? scores.categories[static_cast<size_t>(k)] : std::to_string(k); };
         p.caption += ", true: " + name(*p.sample.labels.category);

@@ -42,9 +42,8 @@ struct ReportContent {
 std::string render_report(const ReportContent& content);
 void write_report(const std::string& path, const ReportContent& content);  // atomically; FileError
 
-// Curves from a run's metrics.jsonl, one JSON object with "epoch" per line: numbers whose name holds "loss" become losses, names of metrics
-// (dice, val_dice, auc …) curves; counters, times and rates are left out. A last line that was cut off by a kill is passed over; FileError
-// for any other line that is no JSON.
+// Curves from a run's metrics.jsonl (optim/log.h): numbers whose name holds "loss" become losses, names of metrics (val_dice, val_auc …)
+// curves; rates and times are left out. FileError as read_metrics.
 void read_curves(const std::string& metrics_jsonl, ReportContent& content);
 
 // Best, median and worst cases, `each` of them, read and predicted anew; `sample` is asked by the place in scores.per_case.

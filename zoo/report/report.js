@@ -38,7 +38,7 @@
     type: "linear", min: a.min, max: a.max, offset: false,
     title: { display: true, text: a.name, color: colour("quiet") },
     ticks: { color: colour("quiet"), precision: a.whole ? 0 : undefined, stepSize: bars ? 0.1 : undefined },
-    grid: { color: colour("line"), drawBorder: false },
+    grid: { color: colour("line"), drawBorder: false, offset: false },
   });
 
   const options = (spec) => ({
@@ -93,7 +93,8 @@
     box.addEventListener("change", apply);
     apply();
   });
+  document.querySelectorAll(".zoom").forEach((b) => b.addEventListener("click", () => b.setAttribute("aria-expanded", String(b.getAttribute("aria-expanded") !== "true"))));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-  addEventListener("beforeprint", () => { document.querySelectorAll("main > section > details").forEach((d) => { d.open = d.open || d.dataset.print === "yes"; }); recolour(); charts.forEach(({ chart }) => chart.resize()); });
+  addEventListener("beforeprint", () => { document.querySelectorAll("details.fold").forEach((d) => { d.open = d.open || d.dataset.print === "yes"; }); recolour(); charts.forEach(({ chart }) => chart.resize()); });
   addEventListener("afterprint", () => { recolour(); charts.forEach(({ chart }) => chart.resize()); });
 })();
