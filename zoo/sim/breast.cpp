@@ -20,7 +20,8 @@ class BreastPainter {
   const Canvas& paint() {
     layers();
     skin();
-    if (p.rib) rib();
+    if (p.rib_width > 0) rib();
+    veil();
     lesion();
     canvas.to_amplitude();
     calcifications();
@@ -32,78 +33,106 @@ class BreastPainter {
   Canvas canvas;
   const Window& window;
 
+  Tensor displacement() const;
   void layers();
+  void veil();
   void skin();
   void rib();
   void lesion();
   void calcifications();
 };
 
-// Fat with septa, gland with streaks and fatty islands, muscle with fibres, what lies behind; borders undulate with the same displacement
-// that bends the textures.
-void BreastPainter::layers() {
-  const Tensor bend = canvas.field(5, 8, "bend"), fine = canvas.field(0.45, 1.1, "fine"),
-               islands = shifted_rows(canvas.field(1.8, 4, "islands"), bend, window.dz);
-  const Tensor streaks = shifted_rows(canvas.field(0.5, 3.2, "streaks"), bend, window.dz),
-               septa_field = shifted_rows(canvas.field(2.4, 7, "septa"), bend, window.dz * 2);
-  const Tensor septa = level_lines(septa_field, window, 0.13), fibres = canvas.field(0.55, 9, "fibres");
-  const float skin_end = static_cast<float>(p.skin), fat_end = static_cast<float>(p.skin + p.fat),
-              gland_end = static_cast<float>(p.skin + p.fat + p.gland),
-              muscle_end = static_cast<float>(p.skin + p.fat + p.gland + p.muscle);
-  const float slope = static_cast<float>(p.slope), dense = static_cast<float>(p.density), tissue_alpha = static_cast<float>(p.attenuation),
-              middle = 20;
-  for (int64_t z = 0; z < window.rows; z++) {
-    const int64_t row = z * window.columns;
-    const float *u = bend.data<float>() + row, *f = fine.data<float>() + row, *i = islands.data<float>() + row,
-                *s = streaks.data<float>() + row, *l = septa.data<float>() + row, *m = fibres.data<float>() + row;
-    float *level = canvas.db() + row, *a = canvas.alpha() + row, *spec = canvas.mirror() + row;
-    for (int64_t x = 0; x < window.columns; x++) {
-      const float flat = canvas.z(z) + slope * (canvas.x(x) - middle), bent = flat + 1.3f * u[x], stiff = flat + 0.5f * u[x];
-      const float gland = smooth_step(bent, fat_end - 0.35f, fat_end + 0.35f),
-                  muscle = smooth_step(stiff, gland_end - 0.2f, gland_end + 0.2f),
-                  deep = smooth_step(stiff, muscle_end - 0.2f, muscle_end + 0.2f);
-      const float in_fat = -8.5f + 1.1f * f[x] + 0.8f * i[x] + 10 * l[x];
-      const float island = smooth_step(i[x], 1.9f * dense - 0.9f, 1.9f * dense - 0.1f);  // fatty islands in the gland
-      const float in_gland = 0.5f + 1.6f * s[x] + 1.0f * f[x] - 7 * island + 6 * l[x];
-      const float in_muscle = -8 + 3.2f * m[x] + 1.2f * s[x];
-      const float in_deep = -17 + 1.5f * s[x] + m[x] - 0.25f * (stiff - muscle_end);
-      level[x] = mix(mix(mix(in_fat, in_gland, gland), in_muscle, muscle), in_deep, deep);
-      a[x] = mix(mix(0.45f, tissue_alpha, gland), tissue_alpha + 0.1f, muscle);
-      const float above = (stiff - gland_end) / 0.16f, below = (stiff - muscle_end) / 0.2f;
-      const float fascia = math::exp(-0.5f * above * above) + 1.3f * math::exp(-0.5f * below * below);
-      spec[x] = 0.55f * l[x] * (1 - muscle) + fascia * (0.9f + 0.35f * s[x]);
-    }
-  }
-  (void)skin_end;
+// mm by which tissue is displaced along z: waves that bend layers and textures alike, and tissue pushed aside by a smooth lesion.
+Tensor BreastPainter::displacement() const {
+  const Tensor bend = canvas.field(6, 8, "bend"), kinks = canvas.field(2.5, 3.5, "kinks");
+  float* u = bend.data<float>();
+  for (int64_t i = 0; i < bend.size(); i++) u[i] = 1.2f * u[i] + 0.3f * kinks.data<float>()[i];
+  const Contour& c = p.lesion.contour;
+  const float width = static_cast<float>(1.5 * c.a), height = static_cast<float>(c.b),
+              push = p.lesion.descriptors.margin == LesionMargin::circumscribed ? 0.55f : 0.2f;
+  canvas.for_cells(c.x - 2 * width, c.z - 3 * height, c.x + 2 * width, c.z + 3 * height, [&](int64_t k, float x, float z) {
+    const float dx = (x - static_cast<float>(c.x)) / width, dz = (z - static_cast<float>(c.z)) / height;
+    u[k] -= push * height * clamped(2 * dz, -1, 1) * math::exp(-dx * dx - 0.6f * dz * dz);
+  });
+  return bend;
 }
 
-// The probe's face and the skin: two bright lines with a band between, and what rings down after the pulse.
+// Fat with septa, gland with streaks and fatty islands, muscle with fibres, what lies behind.
+void BreastPainter::layers() {
+  const Tensor bend = displacement(), fine = canvas.field(0.4, 0.9, "fine");
+  const auto bent = [&](double cell_z, double cell_x, const char* name) {
+    return shifted_rows(canvas.field(cell_z, cell_x, name), bend, window.dz);
+  };
+  const Tensor islands = bent(1.6, 3.6, "islands"), streaks = bent(0.45, 3, "streaks"), patches = canvas.field(4, 5, "patches"),
+               strands_field = bent(1.0, 3.2, "strands");
+  const Tensor septa = level_lines(bent(2.6, 7, "septa"), window, 0.11), strands = level_lines(strands_field, window, 0.09);
+  const float fat_end = static_cast<float>(p.skin + p.fat), gland_end = fat_end + static_cast<float>(p.gland),
+              muscle_end = gland_end + static_cast<float>(p.muscle);
+  const float slope = static_cast<float>(p.slope), dense = static_cast<float>(p.density), alpha = static_cast<float>(p.attenuation),
+              middle = static_cast<float>(p.domain.width / 2);
+  for (int64_t z = 0; z < window.rows; z++) {
+    const auto row = [&](const Tensor& t) { return t.data<float>() + z * window.columns; };
+    const float *u = row(bend), *f = row(fine), *i = row(islands), *s = row(streaks), *q = row(patches), *l = row(septa), *t = row(strands),
+                *w = row(strands_field);
+    float *level = row(canvas.backscatter), *a = row(canvas.attenuation), *spec = row(canvas.specular);
+    for (int64_t x = 0; x < window.columns; x++) {
+      const float place = canvas.z(z) + slope * (canvas.x(x) - middle) + u[x], soft = 0.3f + 0.25f * s[x] * s[x];  // frayed borders
+      const float gland = smooth_step(place + 0.5f * i[x], fat_end - soft, fat_end + soft),
+                  muscle = smooth_step(place, gland_end - soft, gland_end + soft),
+                  deep = smooth_step(place, muscle_end - 0.3f, muscle_end + 0.3f);
+      const float patch = clamped(0.5f + 0.45f * q[x], 0, 1), broken = clamped(0.55f + 0.4f * s[x] + 0.3f * q[x], 0.05f, 1.6f);
+      const float in_fat = -9 + 1.0f * f[x] + 0.9f * i[x] + 11 * l[x] * broken + 8 * t[x] * patch;
+      const float island = smooth_step(i[x] + 0.4f * q[x], 1.9f * dense - 0.9f, 1.9f * dense - 0.1f);  // fatty islands in the gland
+      const float in_gland = 1.5f + 2.1f * s[x] + 1.2f * f[x] + 1.5f * q[x] - 8.5f * island + 9 * t[x] * patch;
+      const float in_muscle = -10 + 2.2f * w[x] + 1.6f * s[x] + 12 * t[x] * broken;
+      const float in_deep = -17 + 1.5f * s[x] + 1.5f * w[x] - 0.5f * (place - muscle_end);
+      level[x] = mix(mix(mix(in_fat, in_gland, gland), in_muscle, muscle), in_deep, deep) + 1.2f * q[x];
+      a[x] = mix(mix(0.45f, alpha, gland), alpha + 0.15f, muscle);
+      const float fascia = (0.5f * line_profile(place - gland_end, 0.1f) + 0.8f * line_profile(place - muscle_end, 0.12f) +
+                            0.3f * line_profile(place - fat_end, 0.1f)) *
+                           broken;
+      spec[x] = (0.55f * l[x] * (1 - muscle) + 0.4f * t[x] * (muscle * (1 - deep) + 0.6f * patch)) * broken + fascia;
+    }
+  }
+}
+
+// Uneven transmission through the superficial tissue: faint shadows along the beams.
+void BreastPainter::veil() {
+  const Tensor uneven = canvas.field(9, 1.6, "veil"), broad = canvas.field(14, 6, "broad veil");
+  for (int64_t z = 0; z < window.rows; z++) {
+    const float rate = 0.35f * (1 - smooth_step(canvas.z(z), 14, 24));
+    for (int64_t x = 0, k = z * window.columns; x < window.columns; x++, k++)
+      canvas.alpha()[k] += rate * (0.3f * uneven.data<float>()[k] + 0.35f * broad.data<float>()[k]);
+  }
+}
+
+// The probe's face and the skin: a bright entry, a band, the border of the fat, and what rings down after the pulse.
 void BreastPainter::skin() {
   const float end = static_cast<float>(p.skin);
-  const Tensor wave = canvas.field(3, 12, "skin wave");
-  for (int64_t z = 0; z < window.rows && canvas.z(z) < end + 3; z++)
-    for (int64_t x = 0; x < window.columns; x++) {
-      const int64_t k = z * window.columns + x;
-      const float d = canvas.z(z) + 0.12f * wave.data<float>()[k], inside = 1 - smooth_step(d, end - 0.1f, end + 0.1f);
-      canvas.db()[k] = mix(canvas.db()[k], 1.5f - 3 * smooth_step(d, 0.4f, end), inside);
-      const float entry = (d - 0.25f) / 0.12f, dermis = (d - end) / 0.14f, ring = (d - 0.75f) / 0.12f;
-      canvas.mirror()[k] = canvas.mirror()[k] * (1 - inside) + 2.6f * math::exp(-0.5f * entry * entry) +
-                           1.0f * math::exp(-0.5f * ring * ring) + 1.5f * math::exp(-0.5f * dermis * dermis);
-    }
+  const Tensor wave = canvas.field(4, 9, "skin wave"), grain = canvas.field(0.3, 2, "skin grain");
+  canvas.for_cells(-1e9, -1, 1e9, end + 2, [&](int64_t k, float, float z) {
+    const float d = z + 0.1f * wave.data<float>()[k], inside = 1 - smooth_step(d, end - 0.15f, end + 0.15f),
+                uneven = clamped(1 + 0.45f * grain.data<float>()[k], 0.15f, 2);
+    canvas.db()[k] = mix(canvas.db()[k], 1 - 4 * smooth_step(d, 0.2f, end) + 1.8f * grain.data<float>()[k], inside);
+    canvas.mirror()[k] =
+        canvas.mirror()[k] * (1 - inside) +
+        uneven * (1.6f * line_profile(d - 0.15f, 0.09f) + 0.35f * line_profile(d - 0.65f, 0.1f) + 0.7f * line_profile(d - end, 0.09f));
+  });
 }
 
 // A rib: a bright arc and nothing but its shadow behind it.
 void BreastPainter::rib() {
-  const double top = p.skin + p.fat + p.gland + p.muscle + 1.5;
-  const uint64_t where = hash64("rib") ^ p.patient;
-  const double centre = 8 + static_cast<double>((where ^ p.seed * 0x9E3779B97F4A7C15u) >> 40 & 0xff) / 255 * 26, a = 6, b = 3.5;
-  canvas.for_cells(centre - a - 1, top - 1, centre + a + 1, top + 2 * b + 1, [&](int64_t k, float x, float z) {
-    const float u = (x - static_cast<float>(centre)) / static_cast<float>(a), v = (z - static_cast<float>(top + b)) / static_cast<float>(b),
-                rho = std::sqrt(u * u + v * v + 1e-6f);
-    const float inside = 1 - smooth_step(rho, 0.97f, 1.03f), rim = (rho - 1) * static_cast<float>(b) / 0.2f;
-    canvas.db()[k] = mix(canvas.db()[k], -24, inside);
-    canvas.alpha()[k] = mix(canvas.alpha()[k], 9, inside);
-    if (v < 0) canvas.mirror()[k] += 3.2f * math::exp(-0.5f * rim * rim) * v * v / (rho * rho);
+  const double top = p.skin + p.fat + p.gland + p.muscle + 1, a = p.rib_width / 2, b = 0.45 * a;
+  const Tensor grain = canvas.field(0.5, 1.5, "rib grain");
+  canvas.for_cells(p.rib_x - a - 1, top - 1, p.rib_x + a + 1, top + 2 * b + 1, [&](int64_t k, float x, float z) {
+    const float u = (x - static_cast<float>(p.rib_x)) / static_cast<float>(a),
+                v = (z - static_cast<float>(top + b)) / static_cast<float>(b), rho = std::sqrt(u * u + v * v + 1e-6f);
+    const float inside = 1 - smooth_step(rho, 0.94f, 1.06f);
+    canvas.db()[k] = mix(canvas.db()[k], -22, inside);
+    canvas.alpha()[k] = mix(canvas.alpha()[k], 8, inside);
+    if (v < 0)
+      canvas.mirror()[k] += clamped(1.2f + 0.5f * grain.data<float>()[k], 0.1f, 3) * line_profile((rho - 1) * static_cast<float>(b), 0.2f) *
+                            v * v / (rho * rho);
   });
 }
 
@@ -117,7 +146,7 @@ void BreastPainter::lesion() {
               halo_width = static_cast<float>(l.halo_width);
   const bool smooth = l.descriptors.margin == LesionMargin::circumscribed;
   const auto centre_tissue = [&] {  // the layer it grows in; its contrast is relative to that
-    return c.z > p.skin + p.fat ? 0.5f - 3.0f * static_cast<float>(1 - p.density) : -8.5f;
+    return c.z > p.skin + p.fat ? 1.0f - 3.0f * static_cast<float>(1 - p.density) : -9.0f;
   };
   const float inside_db = centre_tissue() + static_cast<float>(l.contrast_db), reach = static_cast<float>(0.8 * std::sqrt(c.a * c.b) + 2);
   std::vector<int> nearest(Contour::steps, -1);
@@ -272,7 +301,7 @@ const std::vector<Domain>& breast_domains() {
        .noise_db = -52,
        .tgc_error = 3,
        .dynamic_range = 58,
-       .gamma = 1.25,
+       .gamma = 1.4,
        .smoothing = 0.5,
        .width = 42},
       {.name = "breast-b",
@@ -298,7 +327,7 @@ const std::vector<Domain>& breast_domains() {
        .noise_db = -48,
        .tgc_error = 5,
        .dynamic_range = 54,
-       .gamma = 1.1,
+       .gamma = 1.25,
        .smoothing = 0.3,
        .width = 48},
   };
@@ -315,7 +344,7 @@ BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, co
   p.domain = named != domains.end() ? *named : domains[drawn];
   p.skin = random.uniform(1.2, 2.4), p.fat = random.uniform(3, 11), p.gland = random.uniform(8, 18), p.muscle = random.uniform(4, 9);
   p.slope = random.normal() * 0.06, p.density = random.uniform(0.2, 1), p.attenuation = random.uniform(0.5, 0.85),
-  p.rib = random.chance(0.3);
+  p.rib_width = random.chance(0.35) ? random.uniform(8, 16) : 0, p.rib_x = random.uniform(0, p.domain.width);
   p.domain.noise_db += 8 * o.difficulty - 2.4;
   p.lesion = draw_lesion(random, malignant, o.overlap, o.difficulty);
   const Frame frame = picture(p.domain, o);
@@ -326,6 +355,7 @@ BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, co
   c.a *= shrink, c.b *= shrink;
   const double low = p.skin + 0.8 - top * shrink, high = std::max(low, std::min(0.86 * depth - bottom * shrink, p.skin + p.fat + p.gland));
   c.z = random.uniform(low, high);
+  p.gland = std::max(p.gland, c.z + bottom * shrink + 0.5 - p.skin - p.fat);  // it has not grown into the muscle
   c.x = random.uniform(0.1 * width - left * shrink, 0.9 * width - right * shrink);
   for (Point& point : p.lesion.calcifications) point.x *= shrink, point.z *= shrink;
   return p;

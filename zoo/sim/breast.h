@@ -75,7 +75,7 @@ struct BreastPatient {
   Domain domain;
   double skin = 2, fat = 10, gland = 12, muscle = 8;   // thicknesses in mm, from the skin downwards
   double slope = 0, density = 0.5, attenuation = 0.6;  // of the layers; 0 fatty … 1 dense; of the tissue, dB/cm/MHz
-  bool rib = false;
+  double rib_x = 20, rib_width = 0;                    // mm; no rib: width 0
   Lesion lesion;
 };
 
