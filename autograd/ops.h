@@ -70,6 +70,9 @@ Tensor select(const Tensor& mask, const Tensor& yes, const Tensor& no);  // mask
 inline Tensor where(const Tensor& mask, const Tensor& yes, const Tensor& no) { return select(mask, yes, no); }
 Tensor zero_like(const Tensor& x);
 
+Tensor cast(const Tensor& x, Dtype dtype);            // itself if it has that dtype; floats to integers round to nearest
+Tensor to_device(const Tensor& x, Device device);     // itself if it is there
+
 // ---- reductions (reduce.cpp): over the axes, all of them if none is given -----------------------------------------------------------------
 Tensor sum(const Tensor& x, const Axes& axes = {}, bool keep = false);
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keep = false);
@@ -134,7 +137,7 @@ Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& bias = {},
 // ---- pooling (pool.cpp): 1 to 3 spatial dimensions -------------------------------------------------------------------------------------------------
 struct PoolOptions {
   Extent window = 2;
-  std::optional<Extent> stride;  // none: the window
+  std::optional<Extent> stride = {};  // none: the window
   Extent padding = 0;
   bool ceil = false;             // a last window that is partly outside counts
   bool count_padding = true;     // averages

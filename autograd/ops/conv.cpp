@@ -1,0 +1,177 @@
+// Convolutions and their adjoints. conv is linear in x and in w; each of the three is the gradient of the other two, so they close under
+// differentiation.
+#include "autograd/ops/common.h"
+#include "tensor/kernels.h"
+
+namespace sono {
+
+using namespace ops;
+using kernels::ConvArgs;
+using kernels::ConvGeometry;
+
+namespace {
+
+struct Names {
+  const char *conv, *input, *weight;
+};
+Names names(const Shape& w) {
+  if (w.size() == 3) return {"conv1d", "conv1d_input", "conv1d_weight"};
+  if (w.size() == 4) return {"conv2d", "conv2d_input", "conv2d_weight"};
+  return {"conv3d", "conv3d_input", "conv3d_weight"};
+}
+
+// A weight as (kD, kH, kW, C / groups, O).
+Shape weight_5d(const Shape& w) {
+  Shape all(5 - w.size(), 1);
+  all.insert(all.end(), w.begin(), w.end());
+  return all;
+}
+
+ConvGeometry geometry_of(const ConvOptions& o, const Shape& w) {
+  const auto dimensions = static_cast<int64_t>(w.size()) - 2;
+  return {o.stride.spatial(dimensions, 1), o.padding.spatial(dimensions, 0), o.dilation.spatial(dimensions, 1), o.groups};
+}
+
+// The shape of conv's output; everything that can be wrong with a convolution is found here.
+Shape output_shape(const char* name, const Shape& x, const Shape& w, const ConvOptions& o) {
+  const auto fail = [&](const std::string& why) {
+    throw ShapeError(bracketed(name) + "input " + to_string(x) + ", weight " + to_string(w) + ": " + why);
+  };
+  if (w.size() < 3 || w.size() > 5 || x.size() != w.size())
+    fail("expected (N, …, C) and (k…, C / groups, O) with 1 to 3 spatial dimensions");
+  const int64_t channels = x.back(), per_group = w[w.size() - 2], out = w.back();
+  if (o.groups < 1 || channels % o.groups || out % o.groups)
+    fail(std::to_string(o.groups) + " groups do not divide " + std::to_string(channels) + " input and " + std::to_string(out) +
+         " output channels");
+  if (channels != per_group * o.groups)
+    fail("the input has " + std::to_string(channels) + " channels, the weight expects " + std::to_string(per_group * o.groups));
+  const ConvGeometry g = geometry_of(o, w);
+  Shape y{x[0]};
+  for (size_t d = 0; d + 2 < w.size(); d++) {
+    const size_t k = d + 5 - w.size();  // among (D, H, W)
+    if (g.stride[k] < 1 || g.dilation[k] < 1 || g.padding[k] < 0) fail("stride and dilation must be 1 or more, padding 0 or more");
+    const int64_t reach = g.dilation[k] * (w[d] - 1) + 1, room = x[d + 1] + 2 * g.padding[k] - reach;
+    if (w[d] < 1 || room < 0) fail("the kernel is larger than the padded input");
+    y.push_back(room / g.stride[k] + 1);
+  }
+  y.push_back(out);
+  return y;
+}
+
+// The kernels' arguments: everything 3D. A volume whose kernel has no depth is a batch of images.
+ConvArgs arguments(const Tensor& x, const Tensor& w, const Tensor& y, const ConvOptions& o, const Tensor& bias = {}) {
+  Shape xs = with_3_spatial("conv", x.shape()), ys = with_3_spatial("conv", y.shape());
+  const ConvGeometry g = geometry_of(o, w.shape());
+  const Shape ws = weight_5d(w.shape());
+  if (ws[0] == 1 && g.stride[0] == 1 && g.padding[0] == 0) {
+    xs = {xs[0] * xs[1], 1, xs[2], xs[3], xs[4]};
+    ys = {ys[0] * ys[1], 1, ys[2], ys[3], ys[4]};
+  }
+  return {x.view(xs), w.view(ws), y.view(ys), g, bias.detach()};
+}
+
+bool flat(const ConvArgs& a) { return a.x.dim(1) == 1 && a.w.dim(0) == 1 && a.y.dim(1) == 1 && a.geometry.padding[0] == 0; }
+
+Attributes attributes_of(const ConvOptions& o) {
+  return {{"stride", o.stride.sizes}, {"padding", o.padding.sizes}, {"dilation", o.dilation.sizes}, {"groups", o.groups}};
+}
+
+// w's and the bias's gradients, from one pass over the data where the gradients themselves are not differentiated.
+std::pair<Tensor, Tensor> weight_gradients(const Tensor& x, const Tensor& g, const Shape& w_shape, const ConvOptions& o, bool wants_w,
+                                           bool wants_bias) {
+  Axes pixels;
+  for (int64_t i = 0; i + 1 < g.rank(); i++) pixels.push_back(i);
+  if (!wants_w) return {Tensor{}, wants_bias ? sum(g, pixels) : Tensor{}};
+  if (!wants_bias || will_record(x, g)) return {conv_weight(x, g, w_shape, o), wants_bias ? sum(g, pixels) : Tensor{}};
+  const Tensor w(w_shape, g.dtype(), g.device()), bias({g.dim(-1)}, g.dtype(), g.device());
+  const ConvArgs a = arguments(x, w, g, o, bias);
+  flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
+  return {w, bias};
+}
+
+}  // namespace
+
+Tensor conv(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& o) {
+  check_given("conv", {&x, &w});
+  const char* name = names(w.shape()).conv;
+  check_same(name, {&x, &w, &bias});
+  const Tensor y(output_shape(name, x.shape(), w.shape(), o), x.dtype(), x.device());
+  if (bias && bias.shape() != Shape{w.dim(-1)})
+    throw ShapeError(bracketed(name) + "the bias " + to_string(bias.shape()) + " does not fit the weight " + to_string(w.shape()));
+  const ConvArgs a = arguments(x, w, y, o, bias);
+  flat(a) ? kernels::conv2d(a) : kernels::conv3d(a);
+  if (!observed() && !will_record(x, w, bias)) return y;
+
+  // x is kept for w's gradient, w for x's: what is not wanted is not kept.
+  const Saved kept_x = wants_gradient(w) ? Saved(x) : Saved(), kept_w = wants_gradient(x) ? Saved(w, "weight") : Saved();
+  const auto back = [kept_x, kept_w, o, x_shape = x.shape(), w_shape = w.shape()](const Tensor& g, const std::vector<bool>& wanted) {
+    std::vector<Tensor> parts(3);
+    if (wanted[0]) parts[0] = conv_input(g, *kept_w, x_shape, o);
+    std::tie(parts[1], parts[2]) =
+        weight_gradients(wanted[1] ? *kept_x : Tensor{}, g, w_shape, o, wanted[1], wanted.size() > 2 && wanted[2]);
+    return parts;
+  };
+  std::vector<Tensor> inputs{x, w};
+  if (bias) inputs.push_back(bias);
+  return differentiable_jointly(name, y, inputs, back, [&] { return attributes_of(o); });
+}
+
+Tensor conv_input(const Tensor& y, const Tensor& w, const Shape& x_shape, const ConvOptions& o) {
+  check_given("conv_input", {&y, &w});
+  const char* name = names(w.shape()).input;
+  check_same(name, {&y, &w});
+  if (const Shape made = output_shape(name, x_shape, w.shape(), o); made != y.shape())
+    throw ShapeError(bracketed(name) + "an input " + to_string(x_shape) + " would make " + to_string(made) + ", got " +
+                     to_string(y.shape()));
+  const Tensor x(x_shape, y.dtype(), y.device());
+  const ConvArgs a = arguments(x, w, y, o);
+  flat(a) ? kernels::conv2d_input(a) : kernels::conv3d_input(a);
+  if (!observed() && !will_record(y, w)) return x;
+  return differentiable(name, x,
+                        {{y, [w = Saved(w, "weight"), o](const Tensor& g) { return conv(g, *w, {}, o); }},
+                         {w, [y = Saved(y), shape = w.shape(), o](const Tensor& g) { return conv_weight(g, *y, shape, o); }}},
+                        [&] { return attributes_of(o); });
+}
+
+Tensor conv_weight(const Tensor& x, const Tensor& y, const Shape& w_shape, const ConvOptions& o) {
+  check_given("conv_weight", {&x, &y});
+  const char* name = names(w_shape).weight;
+  check_same(name, {&x, &y});
+  if (const Shape made = output_shape(name, x.shape(), w_shape, o); made != y.shape())
+    throw ShapeError(bracketed(name) + "input " + to_string(x.shape()) + " and weight " + to_string(w_shape) + " would make " +
+                     to_string(made) + ", got " + to_string(y.shape()));
+  const Tensor w(w_shape, y.dtype(), y.device());
+  const ConvArgs a = arguments(x, w, y, o);
+  flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
+  if (!observed() && !will_record(x, y)) return w;
+  return differentiable(name, w,
+                        {{x, [y = Saved(y, "output"), shape = x.shape(), o](const Tensor& g) { return conv_input(*y, g, shape, o); }},
+                         {y, [x = Saved(x), o](const Tensor& g) { return conv(*x, g, {}, o); }}},
+                        [&] { return attributes_of(o); });
+}
+
+Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& o, const Extent& output_padding) {
+  check_given("conv_transpose", {&x, &w});
+  const auto fail = [&](const std::string& why) {
+    throw ShapeError("[conv_transpose] input " + to_string(x.shape()) + ", weight " + to_string(w.shape()) + ": " + why);
+  };
+  if (w.rank() < 3 || w.rank() > 5 || x.rank() != w.rank())
+    fail("expected (N, …, C) and (k…, O / groups, C) with 1 to 3 spatial dimensions");
+  if (x.dim(-1) != w.dim(-1))
+    fail("the input has " + std::to_string(x.dim(-1)) + " channels, the weight expects " + std::to_string(w.dim(-1)));
+  const ConvGeometry g = geometry_of(o, w.shape());
+  const auto extra = output_padding.spatial(w.rank() - 2, 0);
+  Shape shape{x.dim(0)};
+  for (int64_t d = 0; d < w.rank() - 2; d++) {
+    const auto k = static_cast<size_t>(d + 5 - w.rank());
+    if (extra[k] < 0 || extra[k] >= std::max(g.stride[k], g.dilation[k]))
+      fail("output_padding must be smaller than the stride or the dilation");
+    shape.push_back((x.dim(d + 1) - 1) * g.stride[k] - 2 * g.padding[k] + g.dilation[k] * (w.dim(d) - 1) + extra[k] + 1);
+    if (shape.back() < 1) fail("the output would be empty");
+  }
+  shape.push_back(w.dim(-2) * o.groups);
+  const Tensor y = conv_input(x, w, shape, o);
+  return bias ? y + bias : y;
+}
+
+}  // namespace sono
