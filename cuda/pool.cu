@@ -1,5 +1,7 @@
 // Pooling: one thread per value written, so that each is bound by reading its input and writing its output, and needs no atomics.
+// max_unpool alone has no place to gather from: its indices may point anywhere (cuda/scatter.h).
 #include "cuda/gpu.h"
+#include "cuda/scatter.h"
 #include "tensor/kernels.h"
 
 namespace sono::cuda {
@@ -70,22 +72,6 @@ __global__ void max_pool_at(Pool p, const T* x, T* y, const int32_t* index, int6
     y[i] = x[(i / p.C / p.pixels() * p.positions() + index[i]) * p.C + i % p.C];
 }
 
-// An index may point anywhere in its image, and several to one place. A thread owns one channel and one strip of the positions of an image,
-// and goes through all indices of that channel in order.
-template <class T>
-__global__ void max_unpool(Pool p, T* x, const T* y, const int32_t* index, int64_t strips) {
-  const int64_t strip_size = (p.positions() + strips - 1) / strips;
-  for (int64_t i = gpu::first_index(); i < p.N * strips * p.C; i += gpu::index_step()) {
-    const int64_t c = i % p.C, strip = i / p.C % strips, n = i / p.C / strips, first = strip * strip_size;
-    const int64_t last = first + strip_size < p.positions() ? first + strip_size : p.positions();
-    for (int64_t at = first; at < last; at++) x[(n * p.positions() + at) * p.C + c] = T(0);
-    for (int64_t pixel = 0; pixel < p.pixels(); pixel++) {
-      const int64_t from = (n * p.pixels() + pixel) * p.C + c, at = index[from];
-      if (at >= first && at < last) x[(n * p.positions() + at) * p.C + c] += y[from];
-    }
-  }
-}
-
 template <class T>
 __global__ void avg_pool(Pool p, const T* x, T* y, int64_t size) {
   for (int64_t i = gpu::first_index(); i < size; i += gpu::index_step()) {
@@ -139,11 +125,9 @@ void run_max_pool_at(const PoolArgs& a) {
 }
 
 void run_max_unpool(const PoolArgs& a) {
-  const int64_t lines = a.x.dim(0) * a.x.dim(4),
-                strips = lines ? std::clamp<int64_t>(8192 / lines, 1, 64) : 1;  // each strip reads all indices again
+  const Pool p(a);
   visit_real("max_unpool", a.x.dtype(), [&]<class T>() {
-    gpu::launch_over(a.x.size() ? lines * strips : 0, "max_unpool", max_unpool<T>, Pool(a), a.x.data<T>(), a.y.data<T>(),
-                     a.index.data<int32_t>(), strips);
+    launch_scatter_add("max_unpool", p.N, p.positions(), p.pixels(), p.C, false, a.x.data<T>(), a.index.data<int32_t>(), a.y.data<T>());
   });
 }
 

@@ -260,31 +260,180 @@ TEST_CASE_FIXTURE(Started, "pooling and its adjoints") {
                });
 }
 
-TEST_CASE_FIXTURE(Started, "the step of SGD") {
+namespace {
+
+// A step over a network of three parameters, one of them empty, with `kept` tensors of state for each. args(slots) makes the arguments.
+template <class Args, class Make>
+void check_step(const kernels::Kernel<Args>& kernel, const std::string& what, int kept, int64_t step, bool fresh_state, Make args) {
+  for (Dtype dtype : reals) {
+    const int each = 1 + kept;
+    std::vector<Tensor> gradients, state;
+    for (int64_t n : {33, 0, 700}) {
+      gradients.push_back(values({n}, 1, dtype));
+      state.push_back(values({n}, 2, dtype));
+      for (int k = 0; k < kept; k++)
+        state.push_back(fresh_state ? poisoned({n}, dtype) : random_uniform({n}, 3, static_cast<uint64_t>(k), 0.5, 1, dtype));
+    }
+    std::vector<kernels::OptimizerSlot> slots(3);
+    check_kernel(kernel, what, gradients, state, tolerance(dtype), [&](auto& in, auto& out) {
+      for (size_t i = 0; i < 3; i++) {
+        const auto kth = [&](int k) { return k < each ? out[i * static_cast<size_t>(each) + static_cast<size_t>(k)] : Tensor(); };
+        slots[i] = {kth(0), in[i], kth(1), kth(2), kth(3), step};
+      }
+      return args(std::span<const kernels::OptimizerSlot>(slots));
+    });
+  }
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Started, "optimizer steps") {
+  for (int64_t step : {1, 5})
+    for (bool option : {false, true})
+      for (double decay : {0.0, 0.01}) {
+        const std::string what = "step " + std::to_string(step) + " option " + std::to_string(option) + " decay " + std::to_string(decay);
+        check_step(kernels::sgd_step, what, 0, step, false, [=](auto slots) { return kernels::SgdArgs{slots, 0.1, 0, 0, decay, false}; });
+        check_step(kernels::sgd_step, what, 1, step, step == 1,
+                   [=](auto slots) { return kernels::SgdArgs{slots, 0.1, 0.9, 0.2, decay, option}; });
+        check_step(kernels::adagrad_step, what, 1, step, false, [=](auto slots) { return kernels::AdagradArgs{slots, 0.1, 0.01, decay}; });
+        check_step(kernels::rmsprop_step, what, option ? 3 : 1, step, false,
+                   [=](auto slots) { return kernels::RmspropArgs{slots, 0.1, 0.9, 1e-2, decay, option ? 0.5 : 0.0, false}; });
+        check_step(kernels::adam_step, what, option ? 3 : 2, step, false,
+                   [=](auto slots) { return kernels::AdamArgs{slots, 0.1, 0.9, 0.99, 1e-8, decay, decay > 0, option}; });
+        check_step(kernels::average_step, what, 0, step, false, [=](auto slots) { return kernels::AverageArgs{slots, 0.9}; });
+      }
+  check_step(kernels::rmsprop_step, "centred", 3, 2, false,
+             [](auto slots) { return kernels::RmspropArgs{slots, 0.1, 0.9, 1e-2, 0, 0.5, true}; });
+}
+
+TEST_CASE_FIXTURE(Started, "normalisation over batches, layers, groups and single images") {
+  const std::vector<std::array<int64_t, 4>> views = {{1, 70, 6, 1},  {3, 33, 5, 1}, {2, 15, 4, 3},
+                                                     {17, 1, 1, 31}, {1, 7, 33, 1}, {0, 3, 2, 1}};
   for (Dtype dtype : reals)
-    for (int64_t step : {1, 2})
+    for (const auto& view : views)
       for (int flags = 0; flags < 8; flags++) {
-        const bool momentum = flags & 1, nesterov = flags & 2, decay = flags & 4;
-        std::vector<Tensor> gradients, state;  // a network of three parameters, one of them empty
-        for (int64_t n : {33, 0, 700}) {
-          gradients.push_back(values({n}, 1, dtype));
-          state.push_back(values({n}, 2, dtype));
-          if (momentum) state.push_back(step == 1 ? poisoned({n}, dtype) : values({n}, 3, dtype));
-        }
-        std::vector<kernels::OptimizerSlot> slots(3);
-        check_kernel(kernels::sgd_step, "sgd flags " + std::to_string(flags), gradients, state, tolerance(dtype),
-                     [&, step](auto& in, auto& out) {
-                       for (size_t i = 0; i < 3; i++) {
-                         slots[i] = {out[momentum ? 2 * i : i], in[i], momentum ? out[2 * i + 1] : Tensor(), {}, {}, step};
-                       }
-                       return kernels::SgdArgs{slots, 0.1, momentum ? 0.9 : 0.0, 0.2, decay ? 0.01 : 0.0, nesterov};
-                     });
+        const bool affine = flags & 1, relu = flags & 2, special = flags & 4;
+        const Shape size = {view[0], view[1], view[2], view[3]}, channels = {view[2] * view[3]}, groups = {view[0] * view[2]};
+        const Tensor x = values(size, 1, dtype, special), gy = values(size, 2, dtype), none;
+        const Tensor scale = affine ? values(channels, 3, dtype) : none, shift = affine ? values(channels, 4, dtype) : none;
+        const std::string what = "norm " + to_string(size) + " flags " + std::to_string(flags);
+        const auto with = [&](std::vector<Tensor> list) {
+          if (affine) list.push_back(scale), list.push_back(shift);
+          return list;
+        };
+        const auto at = [=](const auto& in, size_t i) { return affine ? in[i] : Tensor(); };
+        const double limit = 10 * tolerance(dtype);
+        check_kernel(
+            kernels::normalize, what, with({x}), {poisoned(size, dtype), poisoned(groups, dtype), poisoned(groups, dtype)}, limit,
+            [=](auto& in, auto& out) { return kernels::NormArgs{in[0], at(in, 1), at(in, 2), out[0], out[1], out[2], view, 1e-5, relu}; });
+        const Tensor y(size, dtype), mean(groups, dtype), rstd(groups, dtype);
+        kernels::normalize.cpu.back().run({x, scale, shift, y, mean, rstd, view, 1e-5, relu});
+        check_kernel(kernels::normalize_given, what, with({x, mean, rstd}), {poisoned(size, dtype)}, limit, [=](auto& in, auto& out) {
+          return kernels::NormArgs{in[0], at(in, 3), at(in, 4), out[0], in[1], in[2], view, 1e-5, relu};
+        });
+        std::vector<Tensor> outputs = {poisoned(size, dtype)};
+        if (affine) outputs.push_back(poisoned(channels, dtype)), outputs.push_back(poisoned(channels, dtype));
+        check_kernel(kernels::normalize_backward, what, with({gy, x, y, mean, rstd}), outputs, limit, [=](auto& in, auto& out) {
+          return kernels::NormBackwardArgs{in[0], in[1], in[2], at(in, 5), in[3], in[4], out[0], at(out, 1), at(out, 2), view, relu};
+        });
       }
 }
 
+TEST_CASE_FIXTURE(Started, "strided copies: permute, flip, slice, broadcast, into a part") {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::i32, Dtype::u8}) {
+    const Tensor x = (random_uniform({3, 5, 7}, 1, 1, 0, 200, Dtype::f64)).to(dtype);
+    const auto check = [&](const std::string& what, const Shape& result, const Shape& shape, const Shape& from, const Shape& to,
+                           int64_t x_offset, int64_t y_offset) {
+      check_kernel(kernels::strided_copy, what, {x}, {Tensor::full(result, 9, dtype)}, 0,
+                   [=](auto& in, auto& out) { return kernels::CopyArgs{in[0], out[0], shape, from, to, x_offset, y_offset}; });
+    };
+    check("permute", {7, 3, 5}, {7, 3, 5}, {1, 35, 7}, {15, 5, 1}, 0, 0);
+    check("flip", {3, 5, 7}, {3, 5, 7}, {35, -7, 1}, {35, 7, 1}, 28, 0);
+    check("slice", {3, 2, 3}, {3, 2, 3}, {35, 14, 2}, {6, 3, 1}, 8, 0);
+    check("broadcast", {4, 7}, {4, 7}, {0, 1}, {7, 1}, 14, 0);
+    check("into a part", {6, 9}, {5, 7}, {7, 1}, {9, 1}, 35, 10);
+    check("one value", {1}, {}, {}, {}, 104, 0);
+    check("nothing", {4}, {0, 7}, {7, 1}, {7, 1}, 0, 0);
+  }
+}
+
 TEST_CASE_FIXTURE(Started, "a kernel that CUDA does not have is refused by name") {
-  const Tensor x = values({1, 4, 1, 3}, 1).to(Device::cuda), y = Tensor::empty_like(x), m({3}, Dtype::f32, Device::cuda);
-  CHECK_THROWS_WITH_AS(kernels::normalize({x, {}, {}, y, m, Tensor::empty_like(m), {1, 4, 1, 3}}),
-                       "[normalize] has no CUDA kernel for this call; run on the CPU (--device cpu)", DeviceError);
-  CHECK_THROWS_AS(kernels::map(elementwise::Relu{}, values({3}, 1), m), DeviceError);  // operands on two devices
+  const Tensor x = values({2, 3}, 1).to(Device::cuda), y = Tensor::empty_like(x);
+  CHECK_THROWS_WITH_AS(kernels::cumsum({x, y, 2, 3, 1}), "[cumsum] has no CUDA kernel for this call; run on the CPU (--device cpu)", DeviceError);
+  CHECK_THROWS_AS(kernels::map(elementwise::Relu{}, values({2, 3}, 1), y), DeviceError);  // operands on two devices
+}
+
+TEST_CASE_FIXTURE(Started, "reading and adding at indices, in order, within bounds") {
+  struct Case {
+    int64_t outer, n, m, inner;
+  };
+  for (Dtype dtype : reals)
+    for (const Case& c : {Case{1, 7, 15, 1}, Case{3, 17, 5, 2}, Case{2, 1, 33, 7}, Case{0, 3, 2, 2}, Case{2, 3, 0, 2}}) {
+      const auto [outer, n, m, inner] = c;
+      const Tensor x = values({outer, n, inner}, 1, dtype), y = values({outer, m, inner}, 2, dtype);
+      const auto index = [&](Shape shape) {
+        return random_uniform(shape, 3, 3, -0.49, static_cast<double>(n) - 0.51, Dtype::f64).to(Dtype::i32);
+      };
+      const Tensor shared = index({m}), each = index({outer, m, inner}), poison_x = poisoned(x.shape(), dtype),
+                   poison_y = poisoned(y.shape(), dtype);
+      const auto read = [=](auto& in, auto& out) { return kernels::TakeArgs{in[0], in[1], out[0], c.outer, c.n, c.m, c.inner}; };
+      const auto add = [=](auto& in, auto& out) { return kernels::TakeArgs{out[0], in[1], in[0], c.outer, c.n, c.m, c.inner}; };
+      const std::string what = "index " + to_string({outer, n, m, inner});
+      check_kernel(kernels::take, what, {x, shared}, {poison_y}, 0, read);
+      check_kernel(kernels::take_adjoint, what, {y, shared}, {poison_x}, tolerance(dtype), add);
+      check_kernel(kernels::gather, what, {x, each}, {poison_y}, 0, read);
+      check_kernel(kernels::gather_adjoint, what, {y, each}, {poison_x}, tolerance(dtype), add);
+    }
+  const Tensor labels = Tensor::from<int32_t>({5}, {3, 0, 2, 2, 1});
+  check_kernel(kernels::one_hot, "one_hot", {labels}, {poisoned({5, 4}, Dtype::f32)}, 0, [](auto& in, auto& out) {
+    return kernels::OneHotArgs{in[0], out[0], 4};
+  });
+  const Tensor wrong = labels.to(Device::cuda), y({5, 3}, Dtype::f32, Device::cuda), x({3}, Dtype::f32, Device::cuda),
+               z({5}, Dtype::f32, Device::cuda);
+  CHECK_THROWS_AS(kernels::one_hot({wrong, y, 3}), ShapeError);
+  CHECK_THROWS_AS(kernels::take({x, wrong, z, 1, 3, 5, 1}), ShapeError);
+  CHECK_THROWS_AS(kernels::take_adjoint({x, wrong, z, 1, 3, 5, 1}), ShapeError);
+}
+
+TEST_CASE_FIXTURE(Started, "cross-entropy and its gradient, with weights, smoothing and ignored rows") {
+  for (Dtype dtype : reals)
+    for (int64_t classes : odd_sizes)
+      for (int flags = 0; flags < 4; flags++) {
+        const int64_t rows = 19;
+        const bool weighted = flags & 1;
+        const double smoothing = flags & 2 ? 0.1 : 0;
+        const Tensor x = values({rows, classes}, 1, dtype), gy = values({rows}, 2, dtype),
+                     weight = random_uniform({classes}, 3, 3, 0.5, 2, dtype);
+        Tensor target = random_uniform({rows}, 4, 4, -0.49, static_cast<double>(classes) - 0.51, Dtype::f64).to(Dtype::i32);
+        target.data<int32_t>()[4] = target.data<int32_t>()[18] = -100;
+        std::vector<Tensor> inputs = {x, target};
+        if (weighted) inputs.push_back(weight);
+        const auto at = [=](const auto& in) { return weighted ? in[2] : Tensor(); };
+        const std::string what = "cross_entropy of " + std::to_string(classes) + " flags " + std::to_string(flags);
+        check_kernel(kernels::cross_entropy, what, inputs, {poisoned({rows}, dtype), poisoned({rows}, dtype), poisoned({rows}, dtype)},
+                     tolerance(dtype), [=](auto& in, auto& out) {
+                       return kernels::CrossEntropyArgs{in[0], in[1], at(in), out[0], out[1], out[2], -100, smoothing};
+                     });
+        const Tensor y({rows}, dtype), row_weight({rows}, dtype), log_sum({rows}, dtype);
+        kernels::cross_entropy.cpu.back().run({x, target, weighted ? weight : Tensor(), y, row_weight, log_sum, -100, smoothing});
+        inputs.push_back(log_sum), inputs.push_back(gy);
+        const size_t last = inputs.size() - 1;
+        check_kernel(kernels::cross_entropy_backward, what, inputs, {poisoned({rows, classes}, dtype)}, tolerance(dtype),
+                     [=](auto& in, auto& out) {
+                       return kernels::CrossEntropyBackwardArgs{in[0], in[1], at(in), in[last - 1], in[last], out[0], -100, smoothing};
+                     });
+      }
+  const Tensor x({2, 3}, Dtype::f32, Device::cuda), target = Tensor::from<int32_t>({2}, {1, 3}).to(Device::cuda),
+                                                    y({2}, Dtype::f32, Device::cuda);
+  CHECK_THROWS_AS(kernels::cross_entropy({x, target, {}, y, Tensor::empty_like(y), Tensor::empty_like(y)}), ShapeError);
+}
+
+TEST_CASE_FIXTURE(Started, "dropout drops what the CPU drops") {
+  for (Dtype dtype : reals)
+    for (int64_t n : {0, 1, 7, 33, 1000}) {
+      check_kernel(kernels::dropout, "dropout of " + std::to_string(n), {values({n}, 1, dtype)}, {poisoned({n}, dtype)}, tolerance(dtype),
+                   [](auto& in, auto& out) {
+                     return kernels::DropoutArgs{in[0], out[0], 0.3, 5, 6};
+                   });
+    }
 }
