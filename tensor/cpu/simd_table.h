@@ -21,6 +21,7 @@ struct Product {
 struct Simd {
   const char* name;
   int lanes;  // floats of the widest vector
+  float (*multiply_adds)(int64_t steps);  // steps * 12 (of 16 lanes: 16) * lanes multiply-adds on registers: the peak, for benchmarks
   void (*product)(const Product&);
   // sums[o] += the sum of x[r * ld + o] over r < rows, for o < columns.
   void (*add_column_sums)(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
