@@ -1,125 +1,19 @@
 #include "zoo/data/image.h"
 
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <itkBMPImageIO.h>
-#include <itkJPEGImageIO.h>
-#include <itkMetaImageIO.h>
-#include <itkNiftiImageIO.h>
-#include <itkNrrdImageIO.h>
-#include <itkObjectFactoryBase.h>
-#include <itkPNGImageIO.h>
-#include <itkTIFFImageIO.h>
-#include <unistd.h>
-#include <zlib.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
-#include <mutex>
-#include <optional>
 
 #include "tensor/files.h"
 #include "zoo/data/image_format.h"
+#include "zoo/data/itk_reader.h"
 #include "zoo/data/message.h"
+#include "zoo/data/raster.h"
 
 namespace sono::zoo {
 namespace {
 
 [[noreturn]] void fail(const std::string& path, const std::string& why) { throw FileError("[read_image] " + shown(path) + ": " + why); }
-
-// ITK's smaller libraries print to stderr as they like and keep global state: they read one file at a time, and stderr is away while they
-// do.
-class QuietTurn {
- public:
-  QuietTurn() : turn_(mutex()) {
-    std::fflush(stderr);
-    saved_ = dup(STDERR_FILENO);
-    const int nowhere = open("/dev/null", O_WRONLY);
-    if (nowhere >= 0) dup2(nowhere, STDERR_FILENO), close(nowhere);
-  }
-  ~QuietTurn() {
-    std::fflush(stderr);
-    if (saved_ >= 0) dup2(saved_, STDERR_FILENO), close(saved_);
-  }
-  QuietTurn(const QuietTurn&) = delete;
-  QuietTurn& operator=(const QuietTurn&) = delete;
-
- private:
-  static std::mutex& mutex() {
-    static std::mutex m;
-    return m;
-  }
-  std::lock_guard<std::mutex> turn_;
-  int saved_ = -1;
-};
-
-// The DICOM reader takes 20 ms to load (GDCM builds its dictionaries when its library is loaded): it is loaded with the first DICOM file.
-itk::ImageIOBase::Pointer dicom_reader(const std::string& path) {
-  static const bool loaded = [] {
-    const std::string name = "libITKIOGDCM-" + std::to_string(ITK_VERSION_MAJOR) + "." + std::to_string(ITK_VERSION_MINOR) + ".so";
-    void* library = dlopen((name + ".1").c_str(), RTLD_NOW | RTLD_GLOBAL);
-    if (!library) library = dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
-    void* enlist = library ? dlsym(library, "_ZN3itk35GDCMImageIOFactoryRegister__PrivateEv") : nullptr;  // ITK's own entry for this
-    if (enlist) reinterpret_cast<void (*)()>(enlist)();
-    return enlist != nullptr;
-  }();
-  if (loaded)
-    for (const auto& made : itk::ObjectFactoryBase::CreateAllInstance("itkImageIOBase"))
-      if (auto* io = dynamic_cast<itk::ImageIOBase*>(made.GetPointer()); io && std::strcmp(io->GetNameOfClass(), "GDCMImageIO") == 0)
-        return io;
-  fail(path, "DICOM cannot be read: ITK's DICOM library (libITKIOGDCM) is not installed");
-}
-
-template <class IO>
-itk::ImageIOBase::Pointer made() {
-  return IO::New().GetPointer();
-}
-
-itk::ImageIOBase::Pointer reader(const std::string& path, Format format) {
-  static std::once_flag once;  // ITK's factories are not thread-safe on their first use
-  std::call_once(once, [] { itk::Object::SetGlobalWarningDisplay(false), made<itk::PNGImageIO>(), made<itk::JPEGImageIO>(); });
-  switch (format) {
-    case Format::png:
-      return made<itk::PNGImageIO>();
-    case Format::jpeg:
-      return made<itk::JPEGImageIO>();
-    case Format::tiff:
-      return made<itk::TIFFImageIO>();
-    case Format::bmp:
-      return made<itk::BMPImageIO>();
-    case Format::nifti:
-      return made<itk::NiftiImageIO>();
-    case Format::meta:
-      return made<itk::MetaImageIO>();
-    case Format::nrrd:
-      return made<itk::NrrdImageIO>();
-    case Format::dicom:
-    case Format::npy:
-      break;
-  }
-  return dicom_reader(path);
-}
-
-int64_t without_alpha(int64_t components) { return components == 2 || components == 4 ? components - 1 : components; }
-
-// (H, W, C) or (D, H, W, C): ITK's sizes turned round, sizes of 1 beyond the second left out.
-ImageInfo info_of(const std::string& path, const itk::ImageIOBase& io, const FileHeader& header) {
-  ImageInfo info{format_name(header.format), {}, header.spacing, header.palette};
-  unsigned dims = io.GetNumberOfDimensions();
-  while (dims > 2 && io.GetDimensions(dims - 1) <= 1) dims--;
-  double values = static_cast<double>(io.GetNumberOfComponents());
-  for (unsigned d = dims; d-- > 0;)
-    info.shape.push_back(static_cast<int64_t>(io.GetDimensions(d))), values *= static_cast<double>(io.GetDimensions(d));
-  if (dims == 1) info.shape.insert(info.shape.begin(), 1);
-  info.shape.push_back(without_alpha(io.GetNumberOfComponents()));
-  if (values < 1) fail(path, std::string("the ") + info.format + " file holds no pixels");
-  if (values > double{1 << 30}) fail(path, "is larger than 2^30 values");
-  if (header.has_spacing)
-    for (unsigned d = 0; d < std::min(dims, 3u); d++) info.spacing.push_back(std::abs(io.GetSpacing(d)));
-  return info;
-}
 
 void refuse_not_finite(const std::string& path, const Tensor& t) {
   if (t.dtype() != Dtype::f32) return;
@@ -134,79 +28,69 @@ void refuse_not_finite(const std::string& path, const Tensor& t) {
   }
 }
 
-// Raw components to the tensor's: bytes stay bytes, all else becomes f32; alpha is dropped.
-template <class From, class To>
-void unpack(const From* from, To* to, int64_t pixels, int64_t in, int64_t out) {
-  for (int64_t i = 0; i < pixels; i++)
-    for (int64_t c = 0; c < out; c++) to[i * out + c] = static_cast<To>(from[i * in + c]);
+int64_t without_alpha(int64_t channels) { return channels == 2 || channels == 4 ? channels - 1 : channels; }
+
+// (H, W, C) or (D, H, W, C): ITK's sizes turned round, sizes of 1 beyond the second left out.
+ImageInfo info_of(const RawImage& raw, const FileHeader& header) {
+  ImageInfo info{format_name(header.format), {}, header.spacing, false};
+  size_t dims = raw.sizes.size();
+  while (dims > 2 && raw.sizes[dims - 1] == 1) dims--;
+  for (size_t d = dims; d-- > 0;) info.shape.push_back(raw.sizes[d]);
+  if (dims == 1) info.shape.insert(info.shape.begin(), 1);
+  info.shape.push_back(without_alpha(raw.channels));
+  for (size_t d = 0; header.has_spacing && d < std::min<size_t>(dims, 3); d++) info.spacing.push_back(std::abs(raw.spacing[d]));
+  return info;
+}
+
+ImageInfo info_of(const FileHeader& header, Palette palette) {
+  return {format_name(header.format),
+          {header.height, header.width, header.palette && palette == Palette::colours ? 3 : header.channels},
+          {},
+          header.palette};
 }
 
 template <class F>
-void with_component_type(const std::string& path, itk::IOComponentEnum type, F&& f) {
-  switch (type) {
-    case itk::IOComponentEnum::CHAR:
+void with_component(Component component, F&& f) {
+  switch (component) {
+    case Component::u8:
+      return f.template operator()<uint8_t>();
+    case Component::i8:
       return f.template operator()<int8_t>();
-    case itk::IOComponentEnum::SHORT:
-      return f.template operator()<int16_t>();
-    case itk::IOComponentEnum::USHORT:
+    case Component::u16:
       return f.template operator()<uint16_t>();
-    case itk::IOComponentEnum::INT:
-      return f.template operator()<int32_t>();
-    case itk::IOComponentEnum::UINT:
+    case Component::i16:
+      return f.template operator()<int16_t>();
+    case Component::u32:
       return f.template operator()<uint32_t>();
-    case itk::IOComponentEnum::LONG:
-      return f.template operator()<long>();
-    case itk::IOComponentEnum::ULONG:
-      return f.template operator()<unsigned long>();
-    case itk::IOComponentEnum::LONGLONG:
-      return f.template operator()<long long>();
-    case itk::IOComponentEnum::ULONGLONG:
-      return f.template operator()<unsigned long long>();
-    case itk::IOComponentEnum::FLOAT:
+    case Component::i32:
+      return f.template operator()<int32_t>();
+    case Component::u64:
+      return f.template operator()<uint64_t>();
+    case Component::i64:
+      return f.template operator()<int64_t>();
+    case Component::f32:
       return f.template operator()<float>();
-    case itk::IOComponentEnum::DOUBLE:
+    case Component::f64:
       return f.template operator()<double>();
-    default:
-      fail(path, "has a pixel type that is not read");
   }
 }
 
-Tensor pixels_of(const std::string& path, itk::ImageIOBase& io, const Shape& shape) {
-  itk::ImageIORegion all(io.GetNumberOfDimensions());
-  for (unsigned d = 0; d < io.GetNumberOfDimensions(); d++) all.SetSize(d, io.GetDimensions(d));
-  io.SetIORegion(all);
-  const auto in = static_cast<int64_t>(io.GetNumberOfComponents()), out = shape.back();
-  const bool bytes = io.GetComponentType() == itk::IOComponentEnum::UCHAR;
-  Tensor values(shape, bytes ? Dtype::u8 : Dtype::f32);
-  if (bytes && in == out && static_cast<int64_t>(io.GetImageSizeInBytes()) == values.bytes()) {
-    io.Read(values.raw());
-    return values;
-  }
-  std::vector<char> raw(static_cast<size_t>(io.GetImageSizeInBytes()));
-  io.Read(raw.data());
-  const int64_t pixels = values.size() / out;
-  if (bytes)
-    unpack(reinterpret_cast<const uint8_t*>(raw.data()), values.data<uint8_t>(), pixels, in, out);
-  else
-    with_component_type(path, io.GetComponentType(),
-                        [&]<class T> { unpack(reinterpret_cast<const T*>(raw.data()), values.data<float>(), pixels, in, out); });
+// Bytes stay bytes, all else becomes f32; alpha is dropped.
+Tensor unpacked(const std::string& path, const RawImage& raw, const Shape& shape) {
+  Tensor values(shape, raw.component == Component::u8 ? Dtype::u8 : Dtype::f32);
+  const int64_t in = raw.channels, out = shape.back(), pixels = values.size() / out;
+  with_component(raw.component, [&]<class From> {
+    using To = std::conditional_t<std::is_same_v<From, uint8_t>, uint8_t, float>;
+    if (raw.pixels.size() < static_cast<size_t>(pixels * in) * sizeof(From)) fail(path, "holds fewer pixels than it says");
+    To* to = values.data<To>();
+    for (int64_t i = 0; i < pixels; i++)
+      for (int64_t c = 0; c < out; c++) {
+        From value;
+        std::memcpy(&value, raw.pixels.data() + static_cast<size_t>(i * in + c) * sizeof(From), sizeof(From));
+        to[i * out + c] = static_cast<To>(value);
+      }
+  });
   return values;
-}
-
-Image open_with_itk(const std::string& path, Palette palette, const FileHeader& header, bool with_pixels) {
-  std::optional<QuietTurn> turn;
-  if (header.format != Format::png && header.format != Format::jpeg) turn.emplace();
-  try {
-    const auto io = reader(path, header.format);
-    io->SetFileName(path);
-    io->SetExpandRGBPalette(!(header.palette && palette == Palette::indices));
-    io->ReadImageInformation();
-    Image image{{}, info_of(path, *io, header)};
-    if (with_pixels) image.values = pixels_of(path, *io, image.info.shape);
-    return image;
-  } catch (const Error&) { throw; } catch (const std::exception&) {  // ITK's message is for its developers
-    fail(path, std::string("the ") + format_name(header.format) + " file is damaged or of a kind that is not read");
-  }
 }
 
 Image open_npy(const std::string& path) {
@@ -235,14 +119,28 @@ void invert(const Tensor& t) {
 }  // namespace
 
 ImageInfo image_info(const std::string& path, Palette palette) {
-  const FileHeader header = check_file(path);
+  std::string bytes;
+  const FileHeader header = check_file(path, bytes);
   if (header.format == Format::npy) return open_npy(path).info;
-  return open_with_itk(path, palette, header, false).info;
+  if (header.format == Format::png || header.format == Format::jpeg) return info_of(header, palette);
+  return info_of(read_with_itk(path, header.format, false), header);
 }
 
 Image read_image(const std::string& path, Palette palette) {
-  const FileHeader header = check_file(path);
-  Image image = header.format == Format::npy ? open_npy(path) : open_with_itk(path, palette, header, true);
+  std::string bytes;
+  const FileHeader header = check_file(path, bytes);
+  Image image;
+  if (header.format == Format::npy) {
+    image = open_npy(path);
+  } else if (header.format == Format::png) {
+    image = {read_png(path, bytes, header, palette == Palette::indices), info_of(header, palette)};
+  } else if (header.format == Format::jpeg) {
+    image = {read_jpeg(path, bytes, header), info_of(header, palette)};
+  } else {
+    const RawImage raw = read_with_itk(path, header.format, true);
+    image.info = info_of(raw, header);
+    image.values = unpacked(path, raw, image.info.shape);
+  }
   refuse_not_finite(path, image.values);
   if (header.inverted) invert(image.values);
   return image;

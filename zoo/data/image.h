@@ -4,7 +4,8 @@
 //   DICOM (frames, compressed)       spacing from the ultrasound regions, else from Pixel Spacing
 //   NIfTI, MHD/MHA, NRRD             spacing as stated
 //   npy                              (H, W), (H, W, C) with C <= 4, or (D, H, W, C)
-// ITK reads all but npy. DICOM identity fields are never looked at. Bad files: one FileError that names the file.
+// DICOM identity fields are never looked at. Bad files: one FileError that names the file. libpng and libjpeg read PNG and JPEG, ITK the
+// others, in a process of its own: a damaged file cannot take the program with it.
 //
 //   Image image = read_image("liver.dcm");            // image.values: (H, W, C), or (frames, H, W, C)
 //   Tensor grey = to_unit(to_grey(image.values));     // (H, W, 1) f32 in [0, 1]
@@ -31,7 +32,7 @@ struct Image {
 
 enum class Palette : uint8_t {
   colours,  // a palette PNG becomes RGB
-  indices,  // a palette PNG gives its indices: what label masks want
+  indices,  // a PNG gives its palette indices or grey values as stored: what label masks want
 };
 
 // Everything but the pixels. Also finds files that end too early and names that lie, without decoding.

@@ -64,9 +64,19 @@ int64_t inflated(std::string_view bytes, std::string* head = nullptr) {
   return state == Z_STREAM_END ? total : -1;
 }
 
+// IHDR: width, height, depth, colour type, compression, filter, interlace.
+void take_png_sizes(const std::string& path, const std::string& bytes, FileHeader& header) {
+  const uint64_t width = number(bytes, 16, 4, true), height = number(bytes, 20, 4, true);
+  const auto depth = static_cast<uint8_t>(bytes[24]), type = static_cast<uint8_t>(bytes[25]);
+  if (width == 0 || height == 0) fail(path, "the PNG file's sizes make no image");
+  if (width > (1u << 28) || height > (1u << 28) || width * height > (1u << 28)) fail(path, "is larger than 2^28 pixels");
+  header.width = static_cast<int64_t>(width), header.height = static_cast<int64_t>(height);
+  header.channels = type == 2 || type == 6 ? 3 : 1;
+  header.palette = type == 3, header.wide = depth == 16;
+}
+
 // Signature, then chunks: length, type, data, CRC. Every chunk must fit, the first is IHDR, the last IEND.
-void check_png(const std::string& path, FileHeader& header) {
-  const std::string bytes = read_file(path);
+void check_png(const std::string& path, const std::string& bytes, FileHeader& header) {
   size_t at = 8;
   bool pixels = false;
   while (at + 12 <= bytes.size()) {
@@ -75,8 +85,7 @@ void check_png(const std::string& path, FileHeader& header) {
     if (length > bytes.size() - at - 12) break;
     if (at == 8) {
       if (type != "IHDR" || length != 13) break;
-      header.palette = bytes[at + 8 + 9] == 3;
-      if (number(bytes, at + 8, 4, true) * number(bytes, at + 12, 4, true) > (1u << 28)) fail(path, "is larger than 2^28 pixels");
+      take_png_sizes(path, bytes, header);
     }
     pixels = pixels || type == "IDAT";
     if (type == "IEND" && pixels) return;
@@ -85,9 +94,18 @@ void check_png(const std::string& path, FileHeader& header) {
   fail_cut(path, Format::png);
 }
 
-// Markers FF xx: segments are jumped over, entropy-coded data is searched for the next marker; there must be a scan and the end, FF D9.
-void check_jpeg(const std::string& path) {
-  const std::string bytes = read_file(path);
+// Start of frame: length, precision, height, width, components.
+void take_jpeg_sizes(const std::string& path, const std::string& bytes, size_t at, FileHeader& header) {
+  header.height = static_cast<int64_t>(number(bytes, at + 5, 2, true)), header.width = static_cast<int64_t>(number(bytes, at + 7, 2, true));
+  header.channels = static_cast<int64_t>(number(bytes, at + 9, 1, true));
+  if (header.height == 0 || header.width == 0) fail(path, "the JPEG file's sizes make no image");
+  if (header.channels != 1 && header.channels != 3)
+    fail(path, "is a JPEG of " + std::to_string(header.channels) + " colours; grey or RGB is read");
+}
+
+// Markers FF xx: segments are jumped over, entropy-coded data is searched for the next marker; there must be a frame, a scan and the end,
+// FF D9.
+void check_jpeg(const std::string& path, const std::string& bytes, FileHeader& header) {
   size_t at = 2;
   bool scan = false;
   while (at + 1 < bytes.size()) {
@@ -98,12 +116,14 @@ void check_jpeg(const std::string& path) {
       continue;
     }
     const auto marker = static_cast<uint8_t>(bytes[at + 1]);
-    if (marker == 0xD9 && scan) return;
+    if (marker == 0xD9 && scan && header.channels) return;
     if (marker == 0xFF) {
       at++;  // fill byte
     } else if (marker == 0 || marker == 1 || (marker >= 0xD0 && marker <= 0xD9)) {
       at += 2;
     } else {
+      const bool frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+      if (frame && !header.channels) take_jpeg_sizes(path, bytes, at, header);
       scan = scan || marker == 0xDA;
       if (at + 4 > bytes.size()) break;
       at += 2 + number(bytes, at + 2, 2, true);
@@ -228,11 +248,11 @@ Format format_of(const std::string& path, const std::string& head, bool& packed)
   const std::string_view s(head);
   const uint64_t nifti_size = number(head, 0, 4, false), nifti_size_big = number(head, 0, 4, true);
   packed = s.starts_with("\x1f\x8b");
+  if (s.size() >= 132 && s.substr(128, 4) == "DICM") return Format::dicom;  // first: its preamble may be another format's
   if (s.starts_with("\x89PNG\r\n\x1a\n")) return Format::png;
   if (s.starts_with("\xff\xd8\xff")) return Format::jpeg;
   if (s.starts_with(std::string_view("II*\0", 4)) || s.starts_with(std::string_view("MM\0*", 4))) return Format::tiff;
   if (s.starts_with("BM")) return Format::bmp;
-  if (s.size() >= 132 && s.substr(128, 4) == "DICM") return Format::dicom;
   if (s.starts_with("\x93NUMPY")) return Format::npy;
   if (s.starts_with("NRRD000")) return Format::nrrd;
   if (s.size() >= 348 && (nifti_size == 348 || nifti_size_big == 348) && s.substr(344, 3) == "n+1") return Format::nifti;
@@ -249,7 +269,7 @@ const char* format_name(Format format) {
   return names[static_cast<size_t>(format)];
 }
 
-FileHeader check_file(const std::string& path) {
+FileHeader check_file(const std::string& path, std::string& bytes) {
   std::error_code error;
   if (!fs::exists(path, error)) fail(path, "no such file");
   if (fs::is_directory(path, error)) fail(path, "is a folder, not an image");
@@ -263,10 +283,10 @@ FileHeader check_file(const std::string& path) {
   header.format = format_of(path, head, packed);
   switch (header.format) {
     case Format::png:
-      check_png(path, header);
+      check_png(path, bytes = read_file(path), header);
       break;
     case Format::jpeg:
-      check_jpeg(path);
+      check_jpeg(path, bytes = read_file(path), header);
       break;
     case Format::bmp:
       check_bmp(path, head, size);
@@ -281,7 +301,7 @@ FileHeader check_file(const std::string& path) {
       check_nrrd(path, head, header);
       break;
     case Format::dicom: {
-      const DicomHeader dicom = check_dicom(shown(path), read_file(path));
+      const DicomHeader dicom = check_dicom(shown(path), bytes = read_file(path));
       header.inverted = dicom.inverted;
       if (dicom.spacing) header.spacing = {(*dicom.spacing)[0], (*dicom.spacing)[1]};
       break;

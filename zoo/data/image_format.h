@@ -12,13 +12,15 @@ const char* format_name(Format format);
 
 struct FileHeader {
   Format format = Format::png;
-  bool palette = false;         // PNG colour type 3
-  bool inverted = false;        // DICOM MONOCHROME1
-  bool has_spacing = false;     // ITK's spacing is the file's, not its default
-  std::vector<double> spacing;  // mm: x, y, where ITK does not know it (DICOM)
+  int64_t height = 0, width = 0, channels = 0;  // PNG (a palette has one channel) and JPEG; without alpha
+  bool palette = false;                         // PNG colour type 3
+  bool wide = false;                            // PNG of 16 bits
+  bool inverted = false;                        // DICOM MONOCHROME1
+  bool has_spacing = false;                     // ITK's spacing is the file's, not its default
+  std::vector<double> spacing;                  // mm: x, y, where ITK does not know it (DICOM)
 };
 
-// FileError: "[read_image] PATH: …", for a person.
-FileHeader check_file(const std::string& path);
+// bytes: of PNG, JPEG and DICOM files the whole file, which was read for the check. FileError: "[read_image] PATH: …", for a person.
+FileHeader check_file(const std::string& path, std::string& bytes);
 
 }  // namespace sono::zoo
