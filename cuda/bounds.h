@@ -13,9 +13,9 @@ class BoundsCheck {
   void raise(const char* name, const char* what, const Tensor& index, int64_t bound) const {
     const int64_t at = static_cast<int64_t>(first_.item());
     if (at == none) return;
-    const Tensor flat = index.view({-1});
-    throw ShapeError("[" + std::string(name) + "] " + what + " " + std::to_string(static_cast<int64_t>(flat.rows(at, at + 1).item())) +
-                     " is outside 0 … " + std::to_string(bound - 1));
+    const auto value = static_cast<int64_t>(index.view({-1}).rows(at, at + 1).item());
+    throw ShapeError("[" + std::string(name) + "] " + what + " " + std::to_string(value) + " at position " + std::to_string(at) +
+                     " is outside of 0 … " + std::to_string(bound - 1));
   }
 
  private:

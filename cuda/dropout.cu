@@ -30,10 +30,7 @@ __global__ void dropout(const T* x, T* y, double p, uint64_t seed, uint64_t stre
   const T scale = static_cast<T>(1 / (1 - p));
   for (int64_t k = gpu::first_index(); 4 * k < size; k += gpu::index_step()) {
     const Words u = philox(seed, stream, static_cast<uint64_t>(k));
-    for (int64_t j = 0; j < 4 && 4 * k + j < size; j++) {
-      const T uniform = static_cast<T>(u.of[j] * 0x1p-32);
-      y[4 * k + j] = uniform < static_cast<T>(p) ? T(0) : x[4 * k + j] * scale;
-    }
+    for (int64_t j = 0; j < 4 && 4 * k + j < size; j++) y[4 * k + j] = u.of[j] * 0x1p-32 < p ? T(0) : x[4 * k + j] * scale;
   }
 }
 

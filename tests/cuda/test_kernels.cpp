@@ -359,7 +359,8 @@ TEST_CASE_FIXTURE(Started, "strided copies: permute, flip, slice, broadcast, int
 
 TEST_CASE_FIXTURE(Started, "a kernel that CUDA does not have is refused by name") {
   const Tensor x = values({2, 3}, 1).to(Device::cuda), y = Tensor::empty_like(x);
-  CHECK_THROWS_WITH_AS(kernels::cumsum({x, y, 2, 3, 1}), "[cumsum] has no CUDA kernel for this call; run on the CPU (--device cpu)", DeviceError);
+  CHECK_THROWS_WITH_AS(kernels::cumsum({x, y, 2, 3, 1}), "[cumsum] has no CUDA kernel for this call; run on the CPU (--device cpu)",
+                       DeviceError);
   CHECK_THROWS_AS(kernels::map(elementwise::Relu{}, values({2, 3}, 1), y), DeviceError);  // operands on two devices
 }
 
@@ -390,8 +391,8 @@ TEST_CASE_FIXTURE(Started, "reading and adding at indices, in order, within boun
   });
   const Tensor wrong = labels.to(Device::cuda), y({5, 3}, Dtype::f32, Device::cuda), x({3}, Dtype::f32, Device::cuda),
                z({5}, Dtype::f32, Device::cuda);
-  CHECK_THROWS_AS(kernels::one_hot({wrong, y, 3}), ShapeError);
-  CHECK_THROWS_AS(kernels::take({x, wrong, z, 1, 3, 5, 1}), ShapeError);
+  CHECK_THROWS_WITH_AS(kernels::one_hot({wrong, y, 3}), "[one_hot] index 3 at position 0 is outside of 0 … 2", ShapeError);
+  CHECK_THROWS_WITH_AS(kernels::take({x, wrong, z, 1, 3, 5, 1}), "[take] index 3 at position 0 is outside of 0 … 2", ShapeError);
   CHECK_THROWS_AS(kernels::take_adjoint({x, wrong, z, 1, 3, 5, 1}), ShapeError);
 }
 
@@ -425,7 +426,8 @@ TEST_CASE_FIXTURE(Started, "cross-entropy and its gradient, with weights, smooth
       }
   const Tensor x({2, 3}, Dtype::f32, Device::cuda), target = Tensor::from<int32_t>({2}, {1, 3}).to(Device::cuda),
                                                     y({2}, Dtype::f32, Device::cuda);
-  CHECK_THROWS_AS(kernels::cross_entropy({x, target, {}, y, Tensor::empty_like(y), Tensor::empty_like(y)}), ShapeError);
+  CHECK_THROWS_WITH_AS(kernels::cross_entropy({x, target, {}, y, Tensor::empty_like(y), Tensor::empty_like(y)}),
+                       "[cross_entropy] target 3 at position 1 is outside of 0 … 2", ShapeError);
 }
 
 TEST_CASE_FIXTURE(Started, "dropout drops what the CPU drops") {
