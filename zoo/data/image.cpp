@@ -8,7 +8,7 @@
 #include "zoo/data/image_format.h"
 #include "zoo/data/itk_reader.h"
 #include "zoo/data/message.h"
-#include "zoo/data/raster.h"
+#include "zoo/data/png.h"
 
 namespace sono::zoo {
 namespace {
@@ -133,9 +133,7 @@ Image read_image(const std::string& path, Palette palette) {
   if (header.format == Format::npy) {
     image = open_npy(path);
   } else if (header.format == Format::png) {
-    image = {read_png(path, bytes, header, palette == Palette::indices), info_of(header, palette)};
-  } else if (header.format == Format::jpeg) {
-    image = {read_jpeg(path, bytes, header), info_of(header, palette)};
+    image = {read_png(path, bytes, palette == Palette::indices), info_of(header, palette)};
   } else {
     const RawImage raw = read_with_itk(path, header.format, true);
     image.info = info_of(raw, header);

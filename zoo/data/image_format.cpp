@@ -67,12 +67,12 @@ int64_t inflated(std::string_view bytes, std::string* head = nullptr) {
 // IHDR: width, height, depth, colour type, compression, filter, interlace.
 void take_png_sizes(const std::string& path, const std::string& bytes, FileHeader& header) {
   const uint64_t width = number(bytes, 16, 4, true), height = number(bytes, 20, 4, true);
-  const auto depth = static_cast<uint8_t>(bytes[24]), type = static_cast<uint8_t>(bytes[25]);
+  const auto type = static_cast<uint8_t>(bytes[25]);
   if (width == 0 || height == 0) fail(path, "the PNG file's sizes make no image");
   if (width > (1u << 28) || height > (1u << 28) || width * height > (1u << 28)) fail(path, "is larger than 2^28 pixels");
   header.width = static_cast<int64_t>(width), header.height = static_cast<int64_t>(height);
   header.channels = type == 2 || type == 6 ? 3 : 1;
-  header.palette = type == 3, header.wide = depth == 16;
+  header.palette = type == 3;
 }
 
 // Signature, then chunks: length, type, data, CRC. Every chunk must fit, the first is IHDR, the last IEND.

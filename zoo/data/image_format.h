@@ -14,7 +14,6 @@ struct FileHeader {
   Format format = Format::png;
   int64_t height = 0, width = 0, channels = 0;  // PNG (a palette has one channel) and JPEG; without alpha
   bool palette = false;                         // PNG colour type 3
-  bool wide = false;                            // PNG of 16 bits
   bool inverted = false;                        // DICOM MONOCHROME1
   bool has_spacing = false;                     // ITK's spacing is the file's, not its default
   std::vector<double> spacing;                  // mm: x, y, where ITK does not know it (DICOM)

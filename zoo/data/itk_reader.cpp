@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <itkBMPImageIO.h>
+#include <itkJPEGImageIO.h>
 #include <itkMetaImageIO.h>
 #include <itkNiftiImageIO.h>
 #include <itkNrrdImageIO.h>
@@ -50,6 +51,8 @@ itk::ImageIOBase::Pointer reader(Format format) {
       return made<itk::TIFFImageIO>();
     case Format::bmp:
       return made<itk::BMPImageIO>();
+    case Format::jpeg:
+      return made<itk::JPEGImageIO>();
     case Format::nifti:
       return made<itk::NiftiImageIO>();
     case Format::meta:

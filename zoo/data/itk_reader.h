@@ -1,5 +1,5 @@
 #pragma once
-// The formats that ITK reads (internal to zoo/data): TIFF, BMP, DICOM, NIfTI, MHD/MHA, NRRD.
+// The formats that ITK reads (internal to zoo/data): JPEG, TIFF, BMP, DICOM, NIfTI, MHD/MHA, NRRD.
 #include <string>
 #include <vector>
 
