@@ -115,6 +115,12 @@ TEST_CASE("normal numbers have the moments of the normal law and do not depend o
   CHECK(mean(mapped(v, [](double x) { return x * x * x * x; })) == doctest::Approx(3).epsilon(0.03));
   fill_normal(again.data(), 1000, 5, 6, 100);  // eight numbers a block
   CHECK(std::equal(again.begin(), again.end(), n.begin() + 800));
+  for (const int64_t some : {1, 7, 8, 9, 100, 127, 129, 300}) {
+    std::vector<float> few(static_cast<size_t>(some) + 1, 99.0f);
+    fill_normal(few.data(), some, 5, 6);
+    CHECK(std::equal(few.begin(), few.end() - 1, n.begin()));
+    CHECK(few.back() == 99.0f);
+  }
 }
 
 TEST_CASE("a smooth field has variance 1 everywhere and belongs to the plane, not to the window") {

@@ -57,42 +57,58 @@ Tensor BreastPainter::displacement() const {
   return bend;
 }
 
-// Fat with septa, gland with streaks and fatty islands, muscle with fibres, what lies behind.
+// One row of the textures that layers are mixed of, and of the displacement (with the layers' slope added).
+struct TextureRow {
+  const float *shift, *fine, *islands, *streaks, *patches, *septa, *strands, *strand_field;
+};
+
+// Ends of the layers in mm, and their nature.
+struct Strata {
+  float fat_end, gland_end, muscle_end, density, alpha;
+};
+
+// Fat with septa, gland with streaks and fatty islands, muscle with fibres, what lies behind, for one row. The outputs overlap nothing: the
+// loop vectorises.
+void mix_layers(int64_t n, float depth, const TextureRow& r, const Strata& e, float* __restrict level, float* __restrict alpha,
+                float* __restrict mirror) {
+  for (int64_t x = 0; x < n; x++) {
+    const float f = r.fine[x], i = r.islands[x], s = r.streaks[x], q = r.patches[x], septum = r.septa[x], strand = r.strands[x];
+    const float place = depth + r.shift[x], soft = 0.3f + 0.25f * s * s;  // frayed borders
+    const float gland = smooth_step(place + 0.5f * i, e.fat_end - soft, e.fat_end + soft),
+                muscle = smooth_step(place, e.gland_end - soft, e.gland_end + soft),
+                deep = smooth_step(place, e.muscle_end - 0.3f, e.muscle_end + 0.3f);
+    const float patch = clamped(0.5f + 0.45f * q, 0, 1), broken = clamped(0.55f + 0.4f * s + 0.3f * q, 0.05f, 1.6f);
+    const float island = smooth_step(i + 0.4f * q, 1.9f * e.density - 0.9f, 1.9f * e.density - 0.1f);  // fatty islands in the gland
+    const float in_fat = -9 + 1.0f * f + 0.9f * i + 11 * septum * broken + 8 * strand * patch;
+    const float in_gland = 1.5f + 2.1f * s + 1.2f * f + 1.5f * q - 8.5f * island + 9 * strand * patch;
+    const float in_muscle = -10 + 2.2f * r.strand_field[x] + 1.6f * s + 12 * strand * broken;
+    const float in_deep = -17 + 1.5f * s + 1.5f * r.strand_field[x] - 0.5f * (place - e.muscle_end);
+    level[x] = mix(mix(mix(in_fat, in_gland, gland), in_muscle, muscle), in_deep, deep) + 1.2f * q;
+    alpha[x] = mix(mix(0.45f, e.alpha, gland), e.alpha + 0.15f, muscle);
+    const float fascia = 0.5f * line_profile(place - e.gland_end, 0.1f) + 0.8f * line_profile(place - e.muscle_end, 0.12f) +
+                         0.3f * line_profile(place - e.fat_end, 0.1f);
+    mirror[x] = broken * (0.55f * septum * (1 - muscle) + 0.4f * strand * (muscle * (1 - deep) + 0.6f * patch) + fascia);
+  }
+}
+
 void BreastPainter::layers() {
-  const Tensor bend = displacement(), fine = canvas.field(0.4, 0.9, "fine");
+  const Tensor bend = displacement(), fine = canvas.field(0.4, 0.9, "fine"), patches = canvas.field(4, 5, "patches");
   const auto bent = [&](double cell_z, double cell_x, const char* name) {
     return shifted_rows(canvas.field(cell_z, cell_x, name), bend, window.dz);
   };
-  const Tensor islands = bent(1.6, 3.6, "islands"), streaks = bent(0.45, 3, "streaks"), patches = canvas.field(4, 5, "patches"),
-               strands_field = bent(1.0, 3.2, "strands");
-  const Tensor septa = level_lines(bent(2.6, 7, "septa"), window, 0.11), strands = level_lines(strands_field, window, 0.09);
-  const float fat_end = static_cast<float>(p.skin + p.fat), gland_end = fat_end + static_cast<float>(p.gland),
-              muscle_end = gland_end + static_cast<float>(p.muscle);
-  const float slope = static_cast<float>(p.slope), dense = static_cast<float>(p.density), alpha = static_cast<float>(p.attenuation),
-              middle = static_cast<float>(p.domain.width / 2);
+  const Tensor islands = bent(1.6, 3.6, "islands"), streaks = bent(0.45, 3, "streaks"), strand_field = bent(1.0, 3.2, "strands");
+  const Tensor septa = level_lines(bent(2.6, 7, "septa"), window, 0.11), strands = level_lines(strand_field, window, 0.09);
+  Strata ends{static_cast<float>(p.skin + p.fat), static_cast<float>(p.skin + p.fat + p.gland),
+              static_cast<float>(p.skin + p.fat + p.gland + p.muscle), static_cast<float>(p.density), static_cast<float>(p.attenuation)};
+  std::vector<float> tilt(static_cast<size_t>(window.columns)), shift(tilt.size());
+  for (int64_t x = 0; x < window.columns; x++)
+    tilt[x] = static_cast<float>(p.slope) * (canvas.x(x) - static_cast<float>(p.domain.width / 2));
   for (int64_t z = 0; z < window.rows; z++) {
     const auto row = [&](const Tensor& t) { return t.data<float>() + z * window.columns; };
-    const float *u = row(bend), *f = row(fine), *i = row(islands), *s = row(streaks), *q = row(patches), *l = row(septa), *t = row(strands),
-                *w = row(strands_field);
-    float *level = row(canvas.backscatter), *a = row(canvas.attenuation), *spec = row(canvas.specular);
-    for (int64_t x = 0; x < window.columns; x++) {
-      const float place = canvas.z(z) + slope * (canvas.x(x) - middle) + u[x], soft = 0.3f + 0.25f * s[x] * s[x];  // frayed borders
-      const float gland = smooth_step(place + 0.5f * i[x], fat_end - soft, fat_end + soft),
-                  muscle = smooth_step(place, gland_end - soft, gland_end + soft),
-                  deep = smooth_step(place, muscle_end - 0.3f, muscle_end + 0.3f);
-      const float patch = clamped(0.5f + 0.45f * q[x], 0, 1), broken = clamped(0.55f + 0.4f * s[x] + 0.3f * q[x], 0.05f, 1.6f);
-      const float in_fat = -9 + 1.0f * f[x] + 0.9f * i[x] + 11 * l[x] * broken + 8 * t[x] * patch;
-      const float island = smooth_step(i[x] + 0.4f * q[x], 1.9f * dense - 0.9f, 1.9f * dense - 0.1f);  // fatty islands in the gland
-      const float in_gland = 1.5f + 2.1f * s[x] + 1.2f * f[x] + 1.5f * q[x] - 8.5f * island + 9 * t[x] * patch;
-      const float in_muscle = -10 + 2.2f * w[x] + 1.6f * s[x] + 12 * t[x] * broken;
-      const float in_deep = -17 + 1.5f * s[x] + 1.5f * w[x] - 0.5f * (place - muscle_end);
-      level[x] = mix(mix(mix(in_fat, in_gland, gland), in_muscle, muscle), in_deep, deep) + 1.2f * q[x];
-      a[x] = mix(mix(0.45f, alpha, gland), alpha + 0.15f, muscle);
-      const float fascia = (0.5f * line_profile(place - gland_end, 0.1f) + 0.8f * line_profile(place - muscle_end, 0.12f) +
-                            0.3f * line_profile(place - fat_end, 0.1f)) *
-                           broken;
-      spec[x] = (0.55f * l[x] * (1 - muscle) + 0.4f * t[x] * (muscle * (1 - deep) + 0.6f * patch)) * broken + fascia;
-    }
+    for (int64_t x = 0; x < window.columns; x++) shift[x] = tilt[x] + row(bend)[x];
+    mix_layers(window.columns, canvas.z(z),
+               {shift.data(), row(fine), row(islands), row(streaks), row(patches), row(septa), row(strands), row(strand_field)}, ends,
+               row(canvas.backscatter), row(canvas.attenuation), row(canvas.specular));
   }
 }
 

@@ -54,7 +54,7 @@ class Canvas {
   uint64_t seed, patient;
 };
 
-// exp(-(distance / width)² / 2): the profile of a thin line.
-inline float line_profile(float distance, float width) { return math::exp(-0.5f * distance * distance / (width * width)); }
+// The profile of a thin line: about exp(-(distance / width)² / 2), and 0 beyond 2.7 widths.
+inline float line_profile(float distance, float width) { return bump(distance * distance / (width * width)); }
 
 }  // namespace sono::zoo::sim

@@ -9,6 +9,12 @@ inline float decibel_of_power(float power) { return 4.34294482f * math::log(powe
 inline float clamped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 inline float mix(float a, float b, float weight) { return a + weight * (b - a); }
 
+// About exp(-x / 2) for x >= 0, and 0 from 7.3 on: (1 - x/7.3)³.
+inline float bump(float x) {
+  const float left = 1 - x * 0.137f, kept = left > 0 ? left : 0;
+  return kept * kept * kept;
+}
+
 // Angle of (x, y) to the x axis in (-π, π], within 2e-4 rad.
 inline float angle_of(float y, float x) {
   const float ax = x < 0 ? -x : x, ay = y < 0 ? -y : y, ratio = (ax < ay ? ax : ay) / ((ax < ay ? ay : ax) + 1e-20f), s = ratio * ratio;

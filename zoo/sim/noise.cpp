@@ -5,6 +5,7 @@
 #include <numbers>
 #include <vector>
 
+#include "tensor/random.h"
 #include "zoo/sim/decibel.h"
 
 namespace sono::zoo::sim {
@@ -50,27 +51,32 @@ void lattice_row(float* out, int64_t j, int64_t first, int64_t n, uint64_t seed,
 }  // namespace
 
 void philox_blocks(uint32_t (&out)[4][philox_lanes], uint64_t first, uint64_t stream, uint64_t seed) {
-  uint32_t(&c)[4][philox_lanes] = out;
-  for (int k = 0; k < philox_lanes; k++) {
+  constexpr int n = philox_lanes;  // more than 16: the compiler then makes vectors of these loops instead of unrolling them
+  uint32_t c0[n], c1[n], c2[n], c3[n], high0[n], high2[n], low0[n], low2[n];
+  for (int k = 0; k < n; k++) {
     const uint64_t counter = first + static_cast<uint64_t>(k);
-    c[0][k] = static_cast<uint32_t>(counter), c[1][k] = static_cast<uint32_t>(counter >> 32);
-    c[2][k] = static_cast<uint32_t>(stream), c[3][k] = static_cast<uint32_t>(stream >> 32);
+    c0[k] = static_cast<uint32_t>(counter), c1[k] = static_cast<uint32_t>(counter >> 32);
+    c2[k] = static_cast<uint32_t>(stream), c3[k] = static_cast<uint32_t>(stream >> 32);
   }
   uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) {
-    for (int k = 0; k < philox_lanes; k++) {
-      const uint64_t p0 = uint64_t{0xD2511F53u} * c[0][k], p1 = uint64_t{0xCD9E8D57u} * c[2][k];
-      const uint32_t c1 = c[1][k], c3 = c[3][k];
-      c[0][k] = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ key0, c[1][k] = static_cast<uint32_t>(p1);
-      c[2][k] = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ key1, c[3][k] = static_cast<uint32_t>(p0);
+    for (int k = 0; k < n; k++) {
+      high0[k] = static_cast<uint32_t>((uint64_t{0xD2511F53u} * c0[k]) >> 32), low0[k] = 0xD2511F53u * c0[k];
+      high2[k] = static_cast<uint32_t>((uint64_t{0xCD9E8D57u} * c2[k]) >> 32), low2[k] = 0xCD9E8D57u * c2[k];
+    }
+    for (int k = 0; k < n; k++) {
+      c0[k] = high2[k] ^ c1[k] ^ key0, c1[k] = low2[k];
+      c2[k] = high0[k] ^ c3[k] ^ key1, c3[k] = low0[k];
     }
   }
+  for (int k = 0; k < n; k++) out[0][k] = c0[k], out[1][k] = c1[k], out[2][k] = c2[k], out[3][k] = c3[k];
 }
 
 void fill_normal(float* out, int64_t n, uint64_t seed, uint64_t stream, uint64_t first) {
   static const std::array<float, quantiles> table = normal_quantiles();
+  int64_t i = 0;
   uint32_t words[4][philox_lanes];
-  for (int64_t i = 0; i < n; i += 8 * philox_lanes, first += philox_lanes) {
+  for (; i + 4 * philox_lanes <= n; i += 8 * philox_lanes, first += philox_lanes) {  // worth it when at least half of the lanes are wanted
     philox_blocks(words, first, stream, seed);
     float numbers[8 * philox_lanes];
     for (int k = 0; k < philox_lanes; k++)
@@ -79,6 +85,12 @@ void fill_normal(float* out, int64_t n, uint64_t seed, uint64_t stream, uint64_t
         numbers[8 * k + 2 * w + 1] = table[words[w][k] >> 4 & 0xfff];
       }
     std::copy_n(numbers, std::min<int64_t>(n - i, 8 * philox_lanes), out + i);
+  }
+  for (; i < n; i += 8, first++) {
+    const std::array<uint32_t, 4> block = philox4x32({static_cast<uint32_t>(first), static_cast<uint32_t>(first >> 32),
+                                                      static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
+                                                     {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+    for (int64_t k = 0; k < std::min<int64_t>(8, n - i); k++) out[i + k] = table[k % 2 ? block[k / 2] >> 4 & 0xfff : block[k / 2] >> 20];
   }
 }
 
@@ -119,7 +131,7 @@ Tensor level_lines(const Tensor& field, const Window& g, double width) {
   const float* f = field.data<float>();
   float* out = lines.data<float>();
   const float half_dz = static_cast<float>(0.5 / g.dz), half_dx = static_cast<float>(0.5 / g.dx),
-              sharp = static_cast<float>(-0.5 / (width * width));
+              sharp = static_cast<float>(1 / (width * width));
   for (int64_t z = 0; z < g.rows; z++) {
     const float *row = f + z * g.columns, *above = f + std::max<int64_t>(z - 1, 0) * g.columns,
                 *below = f + std::min(z + 1, g.rows - 1) * g.columns;
@@ -127,7 +139,7 @@ Tensor level_lines(const Tensor& field, const Window& g, double width) {
     for (int64_t x = 1; x < g.columns - 1; x++) {
       const float gz = (below[x] - above[x]) * half_dz, gx = (row[x + 1] - row[x - 1]) * half_dx, gz2 = gz * gz + 1e-12f,
                   slope2 = gz2 + gx * gx;
-      o[x] = math::exp(sharp * row[x] * row[x] / slope2) * (gz2 / slope2) * (gz2 / slope2);  // distance to the line: |f| / |grad f|
+      o[x] = bump(sharp * row[x] * row[x] / slope2) * (gz2 / slope2) * (gz2 / slope2);  // distance to the line: |f| / |grad f|
     }
     o[0] = o[std::min<int64_t>(1, g.columns - 1)], o[g.columns - 1] = o[std::max<int64_t>(g.columns - 2, 0)];
   }
