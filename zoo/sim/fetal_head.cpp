@@ -16,7 +16,9 @@ class HeadPainter {
       : p(patient),
         canvas(window, patient.seed, patient.patient),
         random(patient.seed, "head details", patient.patient),
-        texture(canvas.field(2.2, 2.6, "beads")) {}
+        texture(canvas.field(2.2, 2.6, "beads")),
+        bend_x(canvas.field(9, 9, "bend x")),
+        bend_z(canvas.field(8, 10, "bend z")) {}
 
   const Canvas& paint() {
     womb();
@@ -44,7 +46,7 @@ class HeadPainter {
   const HeadPatient& p;
   Canvas canvas;
   Random random;
-  const Tensor texture;
+  const Tensor texture, bend_x, bend_z;  // beads along lines; mm by which brain structures are bent
   const float cosine = static_cast<float>(std::cos(p.tilt)), sine = static_cast<float>(std::sin(p.tilt)), cx = static_cast<float>(p.x),
               cz = static_cast<float>(p.z), a = static_cast<float>(p.a), b = static_cast<float>(p.b), facing = static_cast<float>(p.facing);
 
@@ -78,6 +80,7 @@ class HeadPainter {
   void midline(float from, float to);
   void septum();
   void thalami(float level);
+  void plexus(float near_chance);
   void thalamic();
   void ventricular();
   void cerebellar();
@@ -109,16 +112,17 @@ void HeadPainter::womb() {
 // Parenchyma with faint gyri; the hemisphere next to the probe lies under the skull's reverberation.
 void HeadPainter::brain() {
   const float reach = a + 4;
-  const Tensor gyri = level_lines(canvas.field(4, 6, "gyri"), canvas.window, 0.5), coarse = canvas.field(6, 7, "brain");
+  const Tensor gyri = level_lines(canvas.field(3.2, 4.5, "gyri"), canvas.window, 0.45), coarse = canvas.field(5, 6, "brain");
   canvas.for_cells(cx - reach, cz - reach, cx + reach, cz + reach, [&](int64_t k, float x, float z) {
     const Place o = place(x, z);
     if (o.distance > 0) return;
     const float under = z < cz ? math::exp((o.distance + static_cast<float>(p.skull)) / 9) * o.incidence * o.incidence : 0;
-    const float cortex = smooth_step(o.distance, -12, -3);
-    canvas.db()[k] = -16 + 1.2f * coarse.data<float>()[k] + 1.0f * texture.data<float>()[k] + (2 + 4 * cortex) * gyri.data<float>()[k] +
-                     2 * cortex + 7 * under;
+    const float cortex = smooth_step(o.distance, -14, -3),
+                lines = gyri.data<float>()[k] * clamped(0.6f + 0.5f * coarse.data<float>()[k], 0, 1.5f);
+    canvas.db()[k] =
+        -14.5f + 2.2f * coarse.data<float>()[k] + 1.6f * texture.data<float>()[k] + (5 + 3 * cortex) * lines + 2 * cortex + 6 * under;
     canvas.alpha()[k] = 0.4f;
-    canvas.mirror()[k] = 0.15f * cortex * gyri.data<float>()[k];
+    canvas.mirror()[k] = (0.12f + 0.12f * cortex) * lines;
   });
 }
 
@@ -128,7 +132,7 @@ void HeadPainter::skull() {
   canvas.for_cells(cx - reach, cz - reach, cx + reach, cz + reach, [&](int64_t k, float x, float z) {
     const Place o = place(x, z);
     if (o.distance > 2.5f || o.distance < -thick - 2.5f) return;
-    float bone = 1;
+    float bone = clamped(0.85f + 0.3f * bend_z.data<float>()[k], 0.35f, 1.3f);
     const float angle = angle_of(o.v, o.u);
     for (const double gap : p.gaps) {
       const float away = std::abs(std::remainder(angle - static_cast<float>(gap), 2 * static_cast<float>(pi))) * std::sqrt(a * b);
@@ -139,20 +143,22 @@ void HeadPainter::skull() {
     canvas.db()[k] = mix(canvas.db()[k], -4 + 12 * facing_beam + 2 * texture.data<float>()[k], inside * (0.35f + 0.65f * bone));
     canvas.alpha()[k] = mix(canvas.alpha()[k], static_cast<float>(p.loss), inside * bone);
     canvas.mirror()[k] = mix(canvas.mirror()[k], 0, inside) +
-                         bone * beads * (0.15f + 4.5f * facing_beam) * line_profile(o.distance + 0.45f * thick, 0.3f * thick);
+                         bone * beads * (0.15f + 4.5f * facing_beam) *
+                             line_profile(o.distance + (0.45f + 0.08f * bend_x.data<float>()[k]) * thick, 0.27f * thick);
   });
 }
 
 // A thin interface between two points, in fractions.
 void HeadPainter::line(float u0, float v0, float u1, float v1, float width, float strength) {
   const Spot from = at(u0, v0), to = at(u1, v1);
-  const float ex = to.x - from.x, ez = to.z - from.z, length2 = ex * ex + ez * ez + 1e-6f, length = std::sqrt(length2), margin = 4 * width;
+  const float ex = to.x - from.x, ez = to.z - from.z, length2 = ex * ex + ez * ez + 1e-6f, length = std::sqrt(length2),
+              margin = 4 * width + 3;
   canvas.for_cells(std::min(from.x, to.x) - margin, std::min(from.z, to.z) - margin, std::max(from.x, to.x) + margin,
                    std::max(from.z, to.z) + margin, [&](int64_t k, float x, float z) {
-                     const float dx = x - from.x, dz = z - from.z, t = clamped((dx * ex + dz * ez) / length2, 0, 1),
-                                 away = std::hypot(dx - t * ex, dz - t * ez);
+                     const float dx = x + 0.7f * bend_x.data<float>()[k] - from.x, dz = z + 0.7f * bend_z.data<float>()[k] - from.z,
+                                 t = clamped((dx * ex + dz * ez) / length2, 0, 1), away = std::hypot(dx - t * ex, dz - t * ez);
                      const float on = line_profile(away, width), square = beam_cosine(x, z, -ez / length, ex / length),
-                                 bead = clamped(1 + 0.5f * texture.data<float>()[k], 0.1f, 2);
+                                 bead = clamped(0.9f + 0.6f * texture.data<float>()[k], 0, 2);
                      canvas.mirror()[k] += strength * bead * (0.2f + 0.8f * square * square) * on;
                      canvas.db()[k] += 5 * strength * bead * on;
                    });
@@ -161,14 +167,15 @@ void HeadPainter::line(float u0, float v0, float u1, float v1, float width, floa
 // A soft ellipse of another echo level, with a rim.
 void HeadPainter::blob(float u, float v, float ru, float rv, float level, float rim) {
   const Spot c = at(u, v);
-  const float reach = std::max(ru * a, rv * b) + 2;
+  const float reach = std::max(ru * a, rv * b) + 4;
   canvas.for_cells(c.x - reach, c.z - reach, c.x + reach, c.z + reach, [&](int64_t k, float x, float z) {
-    const Place o = place(x, z);
+    const Place o = place(x + 0.9f * bend_x.data<float>()[k], z + 0.9f * bend_z.data<float>()[k]);
     const float du = (o.u - u) / ru, dv = (o.v - v) / rv, rho = std::sqrt(du * du + dv * dv) + 0.12f * texture.data<float>()[k] * 0.5f,
                 size = std::min(ru * a, rv * b);
-    const float inside = 1 - smooth_step((rho - 1) * size, -0.8f, 0.6f);
+    const float inside = 1 - smooth_step((rho - 1) * size, -1.2f, 0.8f);
     canvas.db()[k] = mix(canvas.db()[k], level + 1.5f * texture.data<float>()[k], inside);
-    canvas.mirror()[k] = canvas.mirror()[k] * (1 - inside) + rim * o.incidence * o.incidence * line_profile((rho - 1) * size, 0.5f);
+    canvas.mirror()[k] = canvas.mirror()[k] * (1 - inside) + rim * clamped(0.7f + 0.7f * texture.data<float>()[k], 0, 2) * o.incidence *
+                                                                 o.incidence * line_profile((rho - 1) * size, 0.45f);
   });
 }
 
@@ -190,13 +197,24 @@ void HeadPainter::septum() {  // cavum septi pellucidi: an empty box on the midl
 
 void HeadPainter::thalami(float level) {
   const float u = jitter(0.05), size = 0.17f + jitter(0.02);
-  for (const float side : {-1.0f, 1.0f}) blob(u, side * 0.165f, size, 0.145f, level, 0.25f);
+  for (const float side : {-1.0f, 1.0f}) blob(u, side * 0.165f, size, 0.145f, level, 0.15f);
   line(u - 0.1f, 0, u + 0.12f, 0, 0.4f, 0.7f);  // third ventricle
+}
+
+// The choroid plexus of the far hemisphere, in its ventricle; the near one is hidden by reverberation more often than not.
+void HeadPainter::plexus(float near_chance) {
+  for (const float side : {-1.0f, 1.0f}) {
+    if (side * cosine < 0 && !random.chance(near_chance)) continue;
+    const float u = -0.42f + jitter(0.08), v = side * (0.36f + jitter(0.05));
+    blob(u - 0.05f, v, 0.24f, 0.11f, -24, 0.15f);
+    blob(u + 0.06f, v, 0.15f + jitter(0.03), 0.08f + jitter(0.01), side * cosine > 0 ? -3.5f : -8.0f, 0.1f);
+  }
 }
 
 void HeadPainter::thalamic() {
   midline(-0.92f, -0.2f), midline(0.6f, 0.93f);
-  septum(), thalami(-21);
+  septum(), thalami(-20);
+  plexus(0.5f);
   for (const float side : {-1.0f, 1.0f})
     line(-0.15f + jitter(0.05), side * 0.6f, 0.25f + jitter(0.05), side * (0.55f + jitter(0.05)), 0.5f, 0.6f);  // insula
   line(0.3f, 0.18f, 0.52f, 0.2f, 0.4f, 0.5f), line(0.3f, -0.18f, 0.52f, -0.2f, 0.4f, 0.3f);                     // frontal horns
@@ -221,7 +239,7 @@ void HeadPainter::cerebellar() {
   septum(), thalami(-20);
   const float u = -0.62f + jitter(0.03), size = 0.19f + jitter(0.02);
   blob(u - 0.2f, 0, 0.09f, 0.3f, -28, 0);  // cisterna magna
-  for (const float side : {-1.0f, 1.0f}) blob(u, side * 0.235f, size, 0.22f, -19, 0.55f);
+  for (const float side : {-1.0f, 1.0f}) blob(u, side * 0.235f, size, 0.22f, -18, 0.4f);
   blob(u, 0, 0.1f, 0.07f, -6, 0.3f);  // vermis
 }
 
