@@ -99,7 +99,11 @@ Component component_of(itk::IOComponentEnum type) {
 // What the child says: 24 values of 8 bytes (component, channels, dimensions, sizes, spacing), then the pixels.
 constexpr size_t header_values = 24, most_dims = 8;
 
-std::string described(const std::string& path, Format format, bool with_pixels) {
+std::string described(const std::string& request) {  // format, 1 for pixels, path
+  const auto format = static_cast<Format>(request[0]);
+  const bool with_pixels = request[1] == 1;
+  const std::string path = request.substr(2);
+  if (format == Format::dicom && !load_dicom()) return "";
   const auto io = reader(format);
   io->SetFileName(path);
   io->ReadImageInformation();
@@ -127,9 +131,9 @@ std::string described(const std::string& path, Format format, bool with_pixels) 
 
 RawImage read_with_itk(const std::string& path, Format format, bool with_pixels) {
   const std::string start = "[read_image] " + shown(path) + ": ";
-  if (format == Format::dicom && !load_dicom())
-    throw FileError(start + "DICOM cannot be read: ITK's DICOM library (libITKIOGDCM) is not installed");
-  std::optional<std::string> bytes = run_isolated([&] { return described(path, format, with_pixels); });
+  static IsolatedWorkers workers(described);
+  std::optional<std::string> bytes = workers(std::string{static_cast<char>(format), static_cast<char>(with_pixels ? 1 : 0)} + path);
+  if (bytes && bytes->empty()) throw FileError(start + "DICOM cannot be read: ITK's DICOM library (libITKIOGDCM) is not installed");
   if (!bytes || bytes->size() < header_values * 8)
     throw FileError(start + "the " + format_name(format) + " file is damaged or of a kind that is not read");
   int64_t header[header_values];
