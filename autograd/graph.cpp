@@ -36,7 +36,7 @@ class Scope {
   T before_;
 };
 
-std::string bracketed(const char* name) { return "[" + std::string(name) + "] "; }
+std::string bracketed(const char* name) { return std::string("[").append(name).append("] "); }
 
 }  // namespace
 

@@ -18,6 +18,8 @@ std::array<int64_t, 3> Extent::spatial(int64_t dimensions, int64_t missing) cons
 
 namespace sono::ops {
 
+std::string bracketed(const char* name) { return std::string("[").append(name).append("] "); }
+
 std::string shapes(Inputs inputs) {
   std::string s;
   for (const Tensor* t : inputs)

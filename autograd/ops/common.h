@@ -9,7 +9,7 @@ namespace sono::ops {
 
 using Inputs = std::initializer_list<const Tensor*>;
 
-inline std::string bracketed(const char* name) { return "[" + std::string(name) + "] "; }
+std::string bracketed(const char* name);  // "[conv2d] "
 std::string shapes(Inputs inputs);  // "(2, 3), (3, 4)"
 
 // All given inputs (an empty handle is none) share one dtype, f32 or f64, and one device: DtypeError, DeviceError.
