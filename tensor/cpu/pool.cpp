@@ -1,9 +1,13 @@
 // Pooling on the CPU. No arithmetic to speak of: each is bound by reading its input once and writing its output once.
+//   vector      all channels of a window by vectors, rows of windows in parallel, f32. Indices are compared, not followed: the gradient of
+//               a max pool whose windows do not overlap is one pass that writes every value of x once.
 //   reference   the definition, any window, f32 and f64
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
+#include "tensor/cpu/simd.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -106,17 +110,120 @@ void avg_pool_adjoint(const PoolArgs& a) {
 
 }  // namespace reference
 
+namespace vector {
+
+using cpu::simd, cpu::Windows;
+
+// Every window has a position inside x.
+bool fits(const PoolArgs& a) {
+  for (int k = 0; k < 3; k++)
+    if (a.padding[k] >= a.window[k] || (a.y.dim(k + 1) - 1) * a.stride[k] - a.padding[k] >= a.x.dim(k + 1)) return false;
+  return a.x.dtype() == Dtype::f32;
+}
+
+bool separate(const PoolArgs& a) { return a.stride[0] >= a.window[0] && a.stride[1] >= a.window[1] && a.stride[2] >= a.window[2]; }
+bool fits_separate(const PoolArgs& a) { return fits(a) && separate(a); }
+
+// Every value of x lies in a window.
+bool tiled(const PoolArgs& a) {
+  for (int k = 0; k < 3; k++)
+    if (a.stride[k] != a.window[k] || a.padding[k] != 0 || a.x.dim(k + 1) != a.y.dim(k + 1) * a.stride[k]) return false;
+  return true;
+}
+
+// Calls f(windows, image n, first pixel of y) for runs of windows of a row that have the same shape: those inside, and each that is cut
+// by an edge. Rows in parallel; f must not write what another row writes.
+template <class F>
+void for_each_run(const PoolArgs& a, F f) {
+  const int64_t Do = a.y.dim(1), Ho = a.y.dim(2), Wo = a.y.dim(3), C = a.y.dim(4), W = a.x.dim(3);
+  if (a.y.size() == 0) return;
+  const int64_t row_values = a.window[0] * a.window[1] * W * C;
+  parallel_for(a.y.dim(0) * Do * Ho, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, row_values)), [&](int64_t first, int64_t last) {
+    std::vector<int64_t> at(a.window[0] * a.window[1] * a.window[2]);
+    for (int64_t row = first; row < last; row++) {
+      const auto whole = [&](int64_t j) { return j * a.stride[2] >= a.padding[2] && j * a.stride[2] - a.padding[2] + a.window[2] <= W; };
+      for (int64_t j = 0; j < Wo;) {
+        int64_t end = j + 1, positions = 0;
+        while (whole(j) && end < Wo && whole(end)) end++;
+        reference::for_each_position(a, row % (Do * Ho) * Wo + j, [&](int64_t position) { at[positions++] = position; });
+        f(Windows{at.data(), positions, end - j, a.stride[2], C}, row / (Do * Ho), row * Wo + j);
+        j = end;
+      }
+    }
+  });
+}
+
+// The images of x, zeroed where windows leave gaps; in parallel.
+void clear_gaps(const PoolArgs& a) {
+  if (tiled(a)) return;
+  parallel_for(a.x.size(), 1 << 16,
+               [&](int64_t first, int64_t last) { std::fill(a.x.data<float>() + first, a.x.data<float>() + last, 0.0f); });
+}
+
+int64_t image_size(const PoolArgs& a) { return a.x.dim(1) * a.x.dim(2) * a.x.dim(3) * a.x.dim(4); }
+
+void max_pool(const PoolArgs& a) {
+  const int64_t image = image_size(a), C = a.y.dim(4);
+  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+    simd().max_pool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, a.index.data<int32_t>() + pixel * C);
+  });
+}
+
+// The indices of a max pool lie in their windows; if the caller made his own that do not, the reference follows them.
+void max_pool_at(const PoolArgs& a) {
+  const int64_t image = image_size(a), C = a.y.dim(4);
+  std::atomic<bool> found = true;
+  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+    if (!simd().max_pool_at_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, a.index.data<int32_t>() + pixel * C))
+      found = false;
+  });
+  if (!found) reference::max_pool_at<float>(a);
+}
+
+void max_unpool(const PoolArgs& a) {
+  const int64_t image = image_size(a), C = a.y.dim(4);
+  std::atomic<bool> found = true;
+  clear_gaps(a);
+  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+    if (!simd().max_unpool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, a.index.data<int32_t>() + pixel * C))
+      found = false;
+  });
+  if (!found) reference::max_unpool<float>(a);
+}
+
+float weight(const PoolArgs& a, const Windows& w) {
+  return 1.0f / static_cast<float>(a.count_padding ? a.window[0] * a.window[1] * a.window[2] : w.positions);
+}
+
+void avg_pool(const PoolArgs& a) {
+  const int64_t image = image_size(a), C = a.y.dim(4);
+  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+    simd().avg_pool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, weight(a, w));
+  });
+}
+
+void avg_pool_adjoint(const PoolArgs& a) {
+  const int64_t image = image_size(a), C = a.y.dim(4);
+  clear_gaps(a);
+  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+    simd().avg_unpool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, weight(a, w));
+  });
+}
+
+}  // namespace vector
+
 // An entry for both dtypes, from a template.
 #define SONO_REFERENCE(kernel)                                                                                                             \
   {                                                                                                                                        \
     "reference", reference::fits, [](const PoolArgs& a) { visit_real(#kernel, a.x.dtype(), [&]<class T>() { reference::kernel<T>(a); }); } \
   }
 
-constexpr Implementation<PoolArgs> max_pool_list[] = {SONO_REFERENCE(max_pool)};
-constexpr Implementation<PoolArgs> max_pool_at_list[] = {SONO_REFERENCE(max_pool_at)};
-constexpr Implementation<PoolArgs> max_unpool_list[] = {SONO_REFERENCE(max_unpool)};
-constexpr Implementation<PoolArgs> avg_pool_list[] = {SONO_REFERENCE(avg_pool)};
-constexpr Implementation<PoolArgs> avg_pool_adjoint_list[] = {SONO_REFERENCE(avg_pool_adjoint)};
+constexpr Implementation<PoolArgs> max_pool_list[] = {{"vector", vector::fits, vector::max_pool}, SONO_REFERENCE(max_pool)};
+constexpr Implementation<PoolArgs> max_pool_at_list[] = {{"vector", vector::fits, vector::max_pool_at}, SONO_REFERENCE(max_pool_at)};
+constexpr Implementation<PoolArgs> max_unpool_list[] = {{"vector", vector::fits_separate, vector::max_unpool}, SONO_REFERENCE(max_unpool)};
+constexpr Implementation<PoolArgs> avg_pool_list[] = {{"vector", vector::fits, vector::avg_pool}, SONO_REFERENCE(avg_pool)};
+constexpr Implementation<PoolArgs> avg_pool_adjoint_list[] = {{"vector", vector::fits_separate, vector::avg_pool_adjoint},
+                                                              SONO_REFERENCE(avg_pool_adjoint)};
 
 }  // namespace
 

@@ -18,13 +18,59 @@ struct Product {
   bool accumulate = false;
 };
 
+// Windows of a row of output pixels: pixel j sees the positions at[p] + j * step of its image, p < positions (at least one).
+struct Windows {
+  const int64_t* at;
+  int64_t positions, pixels, step, channels;
+};
+
+// How a block of rows x columns is normalised: y = (x - mean) * scale + shift, mean, scale and shift per column.
+struct Affine {
+  const float *mean, *scale, *shift;
+  bool relu;
+};
+
 struct Simd {
   const char* name;
-  int lanes;  // floats of the widest vector
+  int lanes;                              // floats of the widest vector
   float (*multiply_adds)(int64_t steps);  // steps * 12 (of 16 lanes: 16) * lanes multiply-adds on registers: the peak, for benchmarks
   void (*product)(const Product&);
   // sums[o] += the sum of x[r * ld + o] over r < rows, for o < columns.
   void (*add_column_sums)(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
+  float (*sum)(const float* x, int64_t n);
+  // The largest (or smallest) value of each column of contiguous rows (at least one), or of n values; NaN wins.
+  void (*column_extremes)(const float* x, int64_t rows, int64_t columns, bool smallest, float* y);
+  float (*extreme)(const float* x, int64_t n, bool smallest);
+  void (*transpose)(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to,
+                    int64_t ld_to);  // to[c * ld_to + r] = from[r * ld_from + c]
+
+  // Pooling of a row; x is an image, y and index the row's first pixel. *_at and *_unpool say whether every index lay in its window;
+  // *_unpool write all positions of the windows.
+  void (*max_pool_row)(const Windows&, const float* x, float* y, int32_t* index);
+  bool (*max_pool_at_row)(const Windows&, const float* x, float* y, const int32_t* index);
+  bool (*max_unpool_row)(const Windows&, float* x, const float* y, const int32_t* index);
+  void (*avg_pool_row)(const Windows&, const float* x, float* y, float scale);
+  void (*avg_unpool_row)(const Windows&, float* x, const float* y, float scale);
+
+  // Blocks of contiguous rows of `columns` values: mean and sum of squared deviations of each column.
+  void (*column_moments)(const float* x, int64_t rows, int64_t columns, float* mean, float* squares);
+  void (*normalize)(const float* x, int64_t rows, int64_t columns, const Affine&, float* y);
+  // g = gy, or 0 where y <= 0 (y may be null); sum_g[c] = sum g, sum_gx[c] = sum g * (x - mean[c]).
+  void (*gradient_sums)(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean, float* sum_g,
+                        float* sum_gx);
+  // gx = scale * g + (x - mean) * slope + offset, all per column.
+  void (*normalize_gradient)(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean,
+                             const float* scale, const float* slope, const float* offset, float* gx);
+  // One row with statistics of its own (layer norm): its moments, its output, its gradient. scale and shift may be null.
+  void (*row_moments)(const float* x, int64_t n, float* mean, float* squares);
+  void (*normalize_row)(const float* x, int64_t n, float mean, float rstd, const float* scale, const float* shift, bool relu, float* y);
+  // Adds g * h and g to gscale and gshift (h = (x - mean) * rstd), writes gx.
+  void (*normalize_row_gradient)(const float* gy, const float* x, const float* y, int64_t n, float mean, float rstd, const float* scale,
+                                 float* gscale, float* gshift, float* gx);
+
+  // Softmax (or its logarithm) of rows of n contiguous values, and over n rows of `inner` columns.
+  void (*softmax_rows)(const float* x, int64_t rows, int64_t n, bool log, float* y);
+  void (*softmax_columns)(const float* x, int64_t n, int64_t inner, bool log, float* y);
 };
 
 namespace baseline {

@@ -5,10 +5,55 @@ namespace sono::cpu::SONO_ISA {
 float multiply_adds(int64_t steps);
 void product(const Product& p);
 void add_column_sums(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
+float sum(const float* x, int64_t n);
+void column_extremes(const float* x, int64_t rows, int64_t columns, bool smallest, float* y);
+float extreme(const float* x, int64_t n, bool smallest);
+void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to);
+void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index);
+bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* index);
+bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* index);
+void avg_pool_row(const Windows& w, const float* x, float* y, float scale);
+void avg_unpool_row(const Windows& w, float* x, const float* y, float scale);
+void column_moments(const float* x, int64_t rows, int64_t columns, float* mean, float* squares);
+void normalize(const float* x, int64_t rows, int64_t columns, const Affine& a, float* y);
+void gradient_sums(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean, float* sum_g,
+                   float* sum_gx);
+void normalize_gradient(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean,
+                        const float* scale, const float* slope, const float* offset, float* gx);
+void row_moments(const float* x, int64_t n, float* mean, float* squares);
+void normalize_row(const float* x, int64_t n, float mean, float rstd, const float* scale, const float* shift, bool relu, float* y);
+void normalize_row_gradient(const float* gy, const float* x, const float* y, int64_t n, float mean, float rstd, const float* scale,
+                            float* gscale, float* gshift, float* gx);
+void softmax_rows(const float* x, int64_t rows, int64_t n, bool log, float* y);
+void softmax_columns(const float* x, int64_t n, int64_t inner, bool log, float* y);
 
 #define SONO_TEXT(x) #x
 #define SONO_STRING(x) SONO_TEXT(x)
 
-const Simd table = {SONO_STRING(SONO_ISA), lanes, multiply_adds, product, add_column_sums};
+const Simd table = {
+    .name = SONO_STRING(SONO_ISA),
+    .lanes = lanes,
+    .multiply_adds = multiply_adds,
+    .product = product,
+    .add_column_sums = add_column_sums,
+    .sum = sum,
+    .column_extremes = column_extremes,
+    .extreme = extreme,
+    .transpose = transpose,
+    .max_pool_row = max_pool_row,
+    .max_pool_at_row = max_pool_at_row,
+    .max_unpool_row = max_unpool_row,
+    .avg_pool_row = avg_pool_row,
+    .avg_unpool_row = avg_unpool_row,
+    .column_moments = column_moments,
+    .normalize = normalize,
+    .gradient_sums = gradient_sums,
+    .normalize_gradient = normalize_gradient,
+    .row_moments = row_moments,
+    .normalize_row = normalize_row,
+    .normalize_row_gradient = normalize_row_gradient,
+    .softmax_rows = softmax_rows,
+    .softmax_columns = softmax_columns,
+};
 
 }  // namespace sono::cpu::SONO_ISA

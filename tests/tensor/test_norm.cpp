@@ -1,0 +1,69 @@
+#include "tests/tensor/kernel_check.h"
+
+using namespace sono;
+using namespace sono::tests;
+using kernels::NormArgs, kernels::NormBackwardArgs;
+
+namespace {
+
+void check(std::array<int64_t, 4> view, bool affine, bool relu, double mean = 0, double tolerance = 1e-5,
+           void (*change)(Tensor&) = nullptr) {
+  const auto [A, L, G, K] = view;
+  const std::string text = "view " + to_string(Shape(view.begin(), view.end())) + (affine ? " affine" : "") + (relu ? " relu" : "");
+  NormArgs a;
+  a.x = normal({A, L, G, K}, 1, mean, 2);
+  if (change) change(a.x);
+  if (affine) a.scale = normal({G * K}, 2), a.shift = normal({G * K}, 3);
+  a.y = guarded({A, L, G, K}, Dtype::f32), a.mean = guarded({A * G}, Dtype::f32), a.rstd = guarded({A * G}, Dtype::f32);
+  a.view = view, a.relu = relu;
+  CheckOptions options{tolerance, ""};
+  check_kernel(kernels::normalize, a, {&NormArgs::y, &NormArgs::mean, &NormArgs::rstd}, text, options);
+  a.mean = normal({A * G}, 4, mean), a.rstd = normal({A * G}, 5, 1, 0.1);
+  check_kernel(kernels::normalize_given, a, {&NormArgs::y}, text, options);
+
+  kernels::normalize(a);
+  NormBackwardArgs b;
+  b.gy = normal({A, L, G, K}, 6), b.x = a.x, b.y = a.y, b.scale = a.scale, b.mean = a.mean, b.rstd = a.rstd;
+  b.gx = guarded({A, L, G, K}, Dtype::f32);
+  if (affine) b.gscale = guarded({G * K}, Dtype::f32), b.gshift = guarded({G * K}, Dtype::f32);
+  b.view = view, b.relu = relu;
+  check_kernel(kernels::normalize_backward, b, {&NormBackwardArgs::gx, &NormBackwardArgs::gscale, &NormBackwardArgs::gshift}, text,
+               options);
+}
+
+}  // namespace
+
+TEST_CASE("batch norm: odd channels and rows") {
+  for (int64_t C : {1, 3, 7, 15, 16, 17, 31, 33, 64})
+    for (int64_t rows : {5, 7, 33, 130}) check({1, rows, C, 1}, C % 2 == 1 || rows > 100, rows % 2 == 1);
+}
+
+TEST_CASE("batch norm of several blocks") {
+  check({1, 5000, 16, 1}, true, true);
+  check({1, 9001, 5, 1}, true, false);
+  check({1, 2000, 40, 1}, true, true);
+  check({1, 70001, 1, 1}, true, true);
+}
+
+TEST_CASE("instance, group and layer norm") {
+  check({3, 77, 16, 1}, true, false);
+  check({3, 50, 5, 1}, false, false);
+  check({2, 49, 4, 8}, true, true);
+  check({2, 1200, 3, 5}, true, false);
+  for (int64_t K : {7, 16, 33, 300}) check({13, 1, 1, K}, true, K % 2 == 0);
+  check({5, 1, 3, 12}, true, false);
+  check({500, 1, 1, 96}, true, true);
+}
+
+TEST_CASE("normalisation keeps its digits when the mean is large") {
+  check({1, 40000, 16, 1}, true, false, 1000, 2e-4);
+  check({7, 1, 1, 256}, true, false, 1000, 2e-4);
+}
+
+TEST_CASE("normalisation: NaN and infinity spoil their own channel and no other") {
+  for (bool relu : {false, true})
+    check({1, 60, 16, 1}, true, relu, 0, 1e-5, [](Tensor& x) {
+      x.data<float>()[3] = static_cast<float>(not_a_number);
+      x.data<float>()[16 * 40 + 5] = static_cast<float>(infinite);
+    });
+}
