@@ -1,0 +1,95 @@
+#include "zoo/classification/classifier.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "zoo/data/open.h"
+#include "zoo/metrics/classification.h"
+
+namespace sono::zoo {
+
+void ClassifierSettings::list(Settings& s) {
+  s.add("crop", crop, {"none", "lesion"}, "what the network sees: the whole image, or the square around the lesion's mask");
+  s.add("margin", margin, 0, 4, "crop=lesion: share of the lesion's size added on each side");
+  s.add("smoothing", smoothing, 0, 0.5, "label smoothing of the cross-entropy");
+  s.add("normal", normal, "BUSI, AUL-liver: 'normal' is a category too");
+  NetworkSettings::list(s);
+}
+
+std::shared_ptr<const Dataset> Classifier::open_folder(const std::string& folder) const {
+  OpenOptions options;
+  options.classes = categories();
+  std::shared_ptr<const Dataset> data = open_dataset(folder, options);
+  std::vector<std::string> names = data->categories();
+  if (names.size() < 2 && categories().empty()) throw FileError(folder + ": a classifier wants images of two categories or more, found " + std::to_string(names.size()));
+  const bool has_normal = std::find(names.begin(), names.end(), "normal") != names.end();
+  if (!has_normal || base().normal || names.size() < 3 || !categories().empty()) return data;
+  names.erase(std::find(names.begin(), names.end(), "normal"));
+  options.classes = names;
+  return open_dataset(folder, options);
+}
+
+namespace {
+
+// Where the mask is not 0: {left, top, right, bottom}, the last two outside.
+std::optional<std::array<int64_t, 4>> extent(const Sample& sample) {
+  std::array<int64_t, 4> e{sample.image.dim(1), sample.image.dim(0), 0, 0};
+  const auto include = [&](int64_t x, int64_t y) { e = {std::min(e[0], x), std::min(e[1], y), std::max(e[2], x + 1), std::max(e[3], y + 1)}; };
+  if (const Tensor& mask = sample.labels.mask) {
+    for (int64_t i = 0; i < mask.size(); i++)
+      if (mask.data<uint8_t>()[i]) include(i % mask.dim(1), i / mask.dim(1));
+  } else {
+    for (const Box& box : sample.labels.boxes) {
+      include(std::lround(box.x), std::lround(box.y));
+      include(std::lround(box.x + box.width) - 1, std::lround(box.y + box.height) - 1);
+    }
+  }
+  if (e[2] <= e[0] || e[3] <= e[1]) return {};
+  return e;
+}
+
+}  // namespace
+
+Sample crop_to_lesion(const Sample& sample, double margin) {
+  const auto e = extent(sample);
+  if (!e) return sample;
+  const auto [left, top, right, bottom] = *e;
+  const auto side = std::max<int64_t>(8, std::lround(static_cast<double>(std::max(right - left, bottom - top)) * (1 + 2 * margin)));
+  const int64_t x = (left + right - side) / 2, y = (top + bottom - side) / 2;
+  Sample s = sample;
+  s.image = crop(sample.image, y, x, side, side);
+  if (sample.labels.mask) s.labels.mask = crop(sample.labels.mask, y, x, side, side);
+  const Tensor inside = sample.scan_mask ? sample.scan_mask : Tensor::ones({sample.image.dim(0), sample.image.dim(1)}, Dtype::u8);
+  s.scan_mask = crop(inside, y, x, side, side);
+  s.labels.boxes.clear();
+  s.labels.ellipse.reset();
+  return s;
+}
+
+Sample Classifier::prepare(const Sample& sample) const { return base().crop == "lesion" ? crop_to_lesion(sample, base().margin) : sample; }
+
+Tensor Classifier::loss(const Tensor& logits, const Batch& batch) { return cross_entropy(logits, batch.categories.to(logits.device()), {.smoothing = base().smoothing}); }
+
+Labels Classifier::decode(const Tensor& probabilities, const Fit&, const Sample&) const {
+  Labels labels;
+  labels.probabilities = probabilities.to_vector<float>();
+  labels.category = static_cast<int>(std::max_element(labels.probabilities.begin(), labels.probabilities.end()) - labels.probabilities.begin());
+  return labels;
+}
+
+std::vector<std::pair<std::string, double>> Classifier::score(const std::vector<Tensor>& probabilities, const std::vector<Sample>& truths) const {
+  std::vector<int> truth;
+  std::vector<std::vector<float>> p;
+  double right = 0, log_loss = 0;
+  for (size_t i = 0; i < truths.size(); i++) {
+    truth.push_back(truths[i].labels.category.value_or(0));
+    p.push_back(probabilities[i].to_vector<float>());
+    const auto& q = p.back();
+    right += std::max_element(q.begin(), q.end()) - q.begin() == truth.back();
+    log_loss -= std::log(std::max(1e-7, static_cast<double>(q.at(static_cast<size_t>(truth.back())))));
+  }
+  const double n = std::max<double>(1, static_cast<double>(truths.size())), area = truths.empty() ? 0 : macro_auc(truth, p);
+  return {{"auc", std::isnan(area) ? 0.5 : area}, {"accuracy", right / n}, {"log_loss", log_loss / n}};
+}
+
+}  // namespace sono::zoo

@@ -1,0 +1,53 @@
+// resnet-small: benign or malignant, or any other categories, by a small residual network.
+#include "layers/networks.h"
+#include "zoo/classification/classifier.h"
+
+namespace sono::zoo {
+namespace {
+
+struct ResNetSmallSettings : ClassifierSettings {
+  std::vector<int64_t> widths = {16, 32, 64, 128};
+  int64_t blocks = 1;
+  void list(Settings& s) {
+    s.add("widths", widths, 1, 4096, "channels of the stages");
+    s.add("blocks", blocks, 1, 16, "residual blocks per stage");
+    ClassifierSettings::list(s);
+  }
+};
+
+class ResNetSmallSystem : public Classifier {
+ public:
+  ResNetSmallSystem() {
+    options_.epochs = 100;
+    options_.batch = 16;
+    options_.weight_decay = 0.02;
+    options_.list(settings());
+  }
+
+  Card card() const override {
+    return {.name = "resnet-small",
+            .title = "a small residual network that tells categories apart",
+            .task = "classification: benign or malignant, or the categories that the folder names",
+            .input = "B-mode image, whole or cropped to the lesion (--crop lesion); letterboxed to height x width",
+            .method = "stride-2 stem, four stages of residual blocks, mean over space; cross-entropy with label smoothing, AdamW, averaged weights",
+            .reference = "He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016",
+            .claim = "",
+            .measured = "see README: BUSI, whole images and lesion crops",
+            .limits = "a category is not a finding; a crop must be given, or a mask to crop by, where it was trained on crops"};
+  }
+  std::string default_source() const override { return "sim:breast"; }
+
+ protected:
+  ResNetSmallSettings& base() override { return options_; }
+  std::unique_ptr<Module> build() override { return std::make_unique<ResNetSmall>(ResNetSmall::Options{.in = 1, .classes = classes(), .widths = options_.widths, .blocks = options_.blocks}); }
+  Tensor forward(Module& network, const Tensor& images) override { return static_cast<ResNetSmall&>(network)(images); }
+
+ private:
+  ResNetSmallSettings options_;
+};
+
+}  // namespace
+
+std::unique_ptr<System> make_resnet_small() { return std::make_unique<ResNetSmallSystem>(); }
+
+}  // namespace sono::zoo
