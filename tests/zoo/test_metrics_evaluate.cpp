@@ -20,7 +20,8 @@ Tensor row_mask(const std::string& digits) {
   return mask;
 }
 
-Sample masked(const std::string& digits, std::optional<std::array<double, 2>> spacing = std::array{0.5, 0.5}, const std::string& patient = "") {
+Sample masked(const std::string& digits, std::optional<std::array<double, 2>> spacing = std::array{0.5, 0.5},
+              const std::string& patient = "") {
   Sample s;
   s.labels.mask = row_mask(digits);
   s.meta.spacing = spacing;
@@ -63,7 +64,8 @@ Labels says(double value, const std::string& name = "head circumference", const 
 
 TEST_CASE("masks give the metrics of masks, with the empty policy, and the agreed JSON") {
   const std::vector<Sample> truths{masked("0111000"), masked("0110000"), masked("0000000"), masked("0000000"), masked("0011000")};
-  const std::vector<Labels> predictions{predicted("0111000"), predicted("0000000"), predicted("0000000"), predicted("0100000"), predicted("0001100")};
+  const std::vector<Labels> predictions{predicted("0111000"), predicted("0000000"), predicted("0000000"), predicted("0100000"),
+                                        predicted("0001100")};
   const Scores s = evaluate(truths, predictions, {.system = "unet", .data = "test"});
   const json j = to_json(s);
   CHECK(j["system"] == "unet");
@@ -116,7 +118,8 @@ TEST_CASE("one case of unknown spacing puts all distances into pixels, and the k
 }
 
 TEST_CASE("several labels: each for itself, and the mean over those present") {
-  const Scores s = evaluate({masked("11022000"), masked("11000000")}, {predicted("11002200"), predicted("11000000")}, {.mask_labels = {"background", "left lung", "heart"}});
+  const Scores s = evaluate({masked("11022000"), masked("11000000")}, {predicted("11002200"), predicted("11000000")},
+                            {.mask_labels = {"background", "left lung", "heart"}});
   CHECK(s.per_case[0].values.at("dice_left_lung") == 1);
   CHECK(s.per_case[0].values.at("dice_heart") == 0.5);
   CHECK(s.per_case[0].values.at("dice") == 0.75);
@@ -171,13 +174,18 @@ TEST_CASE("a single category in the test set leaves the AUC undefined, as null")
 }
 
 TEST_CASE("three categories give macro means, and without probabilities no AUC") {
-  const auto call = [](int k) { Labels l; l.category = k; return l; };
+  const auto call = [](int k) {
+    Labels l;
+    l.category = k;
+    return l;
+  };
   const Scores s = evaluate({of_category(0), of_category(1), of_category(2), of_category(2)}, {call(0), call(1), call(2), call(1)});
   CHECK(s.metrics.at("accuracy").mean == 0.75);
   CHECK(s.metrics.at("sensitivity").mean == doctest::Approx((1 + 1 + 0.5) / 3));
   CHECK_FALSE(s.metrics.count("auc"));
   CHECK(s.confusion.size() == 3);
-  const Scores p = evaluate({of_category(0), of_category(1), of_category(2)}, {called({0.8f, 0.1f, 0.1f}), called({0.1f, 0.8f, 0.1f}), called({0.2f, 0.2f, 0.6f})});
+  const Scores p = evaluate({of_category(0), of_category(1), of_category(2)},
+                            {called({0.8f, 0.1f, 0.1f}), called({0.1f, 0.8f, 0.1f}), called({0.2f, 0.2f, 0.6f})});
   CHECK(p.metrics.at("auc").mean == 1);
   CHECK(p.roc.empty());
 }
@@ -205,7 +213,8 @@ TEST_CASE("measurements: absolute error, bias, agreement, and what was not measu
   CHECK(pixels.spacing == "pixel");
   CHECK(pixels.metrics.at("hc_mae_mm").mean == 10);
   CHECK(evaluate({measured(60, "volume", "mL")}, {says(66, "volume", "mL")}).metrics.at("volume_mae_ml").mean == 6);
-  CHECK_THROWS_WITH_AS(evaluate({measured(180)}, {says(900, "head circumference", "pixel")}), "[evaluate] case '0': the true head circumference is in mm, the predicted one in pixel", Error);
+  CHECK_THROWS_WITH_AS(evaluate({measured(180)}, {says(900, "head circumference", "pixel")}),
+                       "[evaluate] case '0': the true head circumference is in mm, the predicted one in pixel", Error);
 }
 
 TEST_CASE("images of one patient are resampled together") {
@@ -239,7 +248,8 @@ TEST_CASE("the best, median and worst cases, none of them twice") {
   std::vector<Labels> predictions;
   for (int i = 0; i < 7; i++) {
     truths.push_back(masked("11111111"));
-    predictions.push_back(predicted(std::string(static_cast<size_t>(i), '1') + std::string(static_cast<size_t>(8 - i), '0')));  // the more the better
+    predictions.push_back(
+        predicted(std::string(static_cast<size_t>(i), '1') + std::string(static_cast<size_t>(8 - i), '0')));  // the more the better
   }
   const Scores s = evaluate(truths, predictions);
   const Examples e = pick_examples(s, 2);

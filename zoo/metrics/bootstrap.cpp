@@ -30,7 +30,8 @@ std::vector<int64_t> group_numbers(const std::vector<std::string>& names) {
 Interval bootstrap(const std::vector<int64_t>& groups, const Statistic& statistic, const BootstrapOptions& options) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   if (options.replicates < 1 || !(options.level > 0 && options.level < 1))
-    throw NumericError("[bootstrap] " + std::to_string(options.replicates) + " replicates at level " + std::to_string(options.level) + "; wants at least 1 and a level within (0, 1)");
+    throw NumericError("[bootstrap] " + std::to_string(options.replicates) + " replicates at level " + std::to_string(options.level) +
+                       "; wants at least 1 and a level within (0, 1)");
   if (groups.empty()) return {nan, nan};
   const int64_t n = *std::max_element(groups.begin(), groups.end()) + 1;
   std::vector<std::vector<int64_t>> members(static_cast<size_t>(n));

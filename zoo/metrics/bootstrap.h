@@ -13,7 +13,9 @@
 
 namespace sono::zoo {
 
-struct Interval { double lo, hi; };
+struct Interval {
+  double lo, hi;
+};
 struct BootstrapOptions {
   int replicates = 2000;
   double level = 0.95;

@@ -15,9 +15,12 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std:
 
 void check(const std::string& operation, const std::vector<int>& truth, const std::vector<double>& scores) {
   if (truth.size() != scores.size())
-    throw ShapeError("[" + operation + "] " + std::to_string(truth.size()) + " true values and " + std::to_string(scores.size()) + " scores");
+    throw ShapeError("[" + operation + "] " + std::to_string(truth.size()) + " true values and " + std::to_string(scores.size()) +
+                     " scores");
   for (size_t i = 0; i < truth.size(); i++) {
-    if (truth[i] != 0 && truth[i] != 1) throw NumericError("[" + operation + "] true value " + std::to_string(truth[i]) + " of case " + std::to_string(i) + " is neither 0 nor 1");
+    if (truth[i] != 0 && truth[i] != 1)
+      throw NumericError("[" + operation + "] true value " + std::to_string(truth[i]) + " of case " + std::to_string(i) +
+                         " is neither 0 nor 1");
     if (std::isnan(scores[i])) throw NumericError("[" + operation + "] the score of case " + std::to_string(i) + " is NaN");
   }
 }
@@ -30,7 +33,8 @@ std::vector<size_t> highest_first(const std::vector<double>& scores) {
 }
 
 // Walks the distinct scores from the highest and calls f(true positives, false positives, score) after each.
-template <class F> void walk_thresholds(const std::vector<int>& truth, const std::vector<double>& scores, F&& f) {
+template <class F>
+void walk_thresholds(const std::vector<int>& truth, const std::vector<double>& scores, F&& f) {
   const std::vector<size_t> order = highest_first(scores);
   double positives = 0, negatives = 0;
   for (size_t i = 0; i < order.size(); i++) {
@@ -57,7 +61,8 @@ double sample_variance(const std::vector<double>& v) {
   return squares / static_cast<double>(v.size() - 1);
 }
 
-template <class F> double mean_of_defined(int n, F&& f) {
+template <class F>
+double mean_of_defined(int n, F&& f) {
   double total = 0;
   int defined = 0;
   for (int k = 0; k < n; k++)
@@ -65,9 +70,12 @@ template <class F> double mean_of_defined(int n, F&& f) {
   return defined ? total / defined : nan;
 }
 
-template <class F> double macro(const std::string& operation, const std::vector<int>& truth, const std::vector<std::vector<float>>& probabilities, F&& metric) {
+template <class F>
+double macro(const std::string& operation, const std::vector<int>& truth, const std::vector<std::vector<float>>& probabilities,
+             F&& metric) {
   if (truth.size() != probabilities.size())
-    throw ShapeError("[" + operation + "] " + std::to_string(truth.size()) + " true categories and " + std::to_string(probabilities.size()) + " predictions");
+    throw ShapeError("[" + operation + "] " + std::to_string(truth.size()) + " true categories and " +
+                     std::to_string(probabilities.size()) + " predictions");
   if (truth.empty()) return nan;
   const size_t categories = probabilities[0].size();
   const auto against_rest = [&](int k) {
@@ -75,7 +83,8 @@ template <class F> double macro(const std::string& operation, const std::vector<
     std::vector<double> scores(truth.size());
     for (size_t i = 0; i < truth.size(); i++) {
       if (probabilities[i].size() != categories)
-        throw ShapeError("[" + operation + "] case " + std::to_string(i) + " has " + std::to_string(probabilities[i].size()) + " probabilities, case 0 has " + std::to_string(categories));
+        throw ShapeError("[" + operation + "] case " + std::to_string(i) + " has " + std::to_string(probabilities[i].size()) +
+                         " probabilities, case 0 has " + std::to_string(categories));
       is_k[i] = truth[i] == k, scores[i] = static_cast<double>(probabilities[i][static_cast<size_t>(k)]);
     }
     return metric(is_k, scores);
@@ -87,11 +96,14 @@ template <class F> double macro(const std::string& operation, const std::vector<
 
 ConfusionMatrix confusion_matrix(const std::vector<int>& truth, const std::vector<int>& predicted, int categories) {
   if (truth.size() != predicted.size())
-    throw ShapeError("[confusion_matrix] " + std::to_string(truth.size()) + " true and " + std::to_string(predicted.size()) + " predicted categories");
+    throw ShapeError("[confusion_matrix] " + std::to_string(truth.size()) + " true and " + std::to_string(predicted.size()) +
+                     " predicted categories");
   ConfusionMatrix matrix(static_cast<size_t>(categories), std::vector<int64_t>(static_cast<size_t>(categories)));
   for (size_t i = 0; i < truth.size(); i++) {
     for (int c : {truth[i], predicted[i]})
-      if (c < 0 || c >= categories) throw NumericError("[confusion_matrix] category " + std::to_string(c) + " of case " + std::to_string(i) + " is not within 0 … " + std::to_string(categories - 1));
+      if (c < 0 || c >= categories)
+        throw NumericError("[confusion_matrix] category " + std::to_string(c) + " of case " + std::to_string(i) + " is not within 0 … " +
+                           std::to_string(categories - 1));
     matrix[static_cast<size_t>(truth[i])][static_cast<size_t>(predicted[i])]++;
   }
   return matrix;
@@ -162,14 +174,17 @@ double average_precision(const std::vector<int>& truth, const std::vector<double
 
 std::vector<RocPoint> roc_curve(const std::vector<int>& truth, const std::vector<double>& scores) {
   check("roc_curve", truth, scores);
-  const auto positives = static_cast<double>(std::count(truth.begin(), truth.end(), 1)), negatives = static_cast<double>(truth.size()) - positives;
+  const auto positives = static_cast<double>(std::count(truth.begin(), truth.end(), 1)),
+             negatives = static_cast<double>(truth.size()) - positives;
   if (positives == 0 || negatives == 0) return {};
   std::vector<RocPoint> curve{{0, 0, infinity}};
   walk_thresholds(truth, scores, [&](double tp, double fp, double score) { curve.push_back({fp / negatives, tp / positives, score}); });
   return curve;
 }
 
-double macro_auc(const std::vector<int>& truth, const std::vector<std::vector<float>>& probabilities) { return macro("macro_auc", truth, probabilities, auc); }
+double macro_auc(const std::vector<int>& truth, const std::vector<std::vector<float>>& probabilities) {
+  return macro("macro_auc", truth, probabilities, auc);
+}
 
 double macro_average_precision(const std::vector<int>& truth, const std::vector<std::vector<float>>& probabilities) {
   return macro("macro_average_precision", truth, probabilities, average_precision);

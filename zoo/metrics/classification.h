@@ -30,14 +30,18 @@ double auc(const std::vector<int>& truth, const std::vector<double>& scores);
 // The area with its confidence interval [DeLong, DeLong and Clarke-Pearson, Biometrics 1988], in O(n log n) by midranks
 // [Sun and Xu, IEEE Signal Processing Letters 2014], cut to [0, 1]. Cases are taken as independent: with several images of a patient
 // use bootstrap.h.
-struct AucInterval { double auc, variance, lo, hi; };
+struct AucInterval {
+  double auc, variance, lo, hi;
+};
 AucInterval delong(const std::vector<int>& truth, const std::vector<double>& scores, double level = 0.95);
 
 // Average precision: sum over the distinct scores, highest first, of (R_n - R_{n-1}) P_n. NaN without a positive.
 double average_precision(const std::vector<int>& truth, const std::vector<double>& scores);
 
 // Points of the ROC curve from (0, 0) to (1, 1), one per distinct score; a case is called positive when score >= threshold.
-struct RocPoint { double false_positive_rate, true_positive_rate, threshold; };
+struct RocPoint {
+  double false_positive_rate, true_positive_rate, threshold;
+};
 std::vector<RocPoint> roc_curve(const std::vector<int>& truth, const std::vector<double>& scores);
 
 // Mean over the categories, each against the rest, for which the value is defined. probabilities[i][k]: case i, category k.

@@ -12,7 +12,8 @@ namespace sono::zoo {
 namespace {
 
 struct Grid {
-  Grid(const char* operation, const Tensor& mask, Neighbours neighbours) : extent(mask_extent(operation, mask)), values(mask.data<uint8_t>()) {
+  Grid(const char* operation, const Tensor& mask, Neighbours neighbours)
+      : extent(mask_extent(operation, mask)), values(mask.data<uint8_t>()) {
     const int64_t dz = mask.rank() == 3 ? 1 : 0;
     for (int64_t z = -dz; z <= dz; z++)
       for (int64_t y = -1; y <= 1; y++)
@@ -24,7 +25,8 @@ struct Grid {
   }
 
   // Calls f(j) for each neighbour j inside the image of voxel i; says whether i lies at the image's edge.
-  template <class F> bool around(int64_t i, F&& f) const {
+  template <class F>
+  bool around(int64_t i, F&& f) const {
     const int64_t x = i % extent.width, y = i / extent.width % extent.height, z = i / (extent.width * extent.height);
     for (const auto& [dz, dy, dx] : steps)
       if (z + dz >= 0 && z + dz < extent.depth && y + dy >= 0 && y + dy < extent.height && x + dx >= 0 && x + dx < extent.width)
@@ -39,7 +41,8 @@ struct Grid {
 };
 
 // Gives `number` to the piece of equal value around `seed` and calls visit(i) on each of its voxels. No recursion.
-template <class Visit> void flood(const Grid& grid, int64_t seed, int32_t number, int32_t* labels, std::vector<int64_t>& open, Visit visit) {
+template <class Visit>
+void flood(const Grid& grid, int64_t seed, int32_t number, int32_t* labels, std::vector<int64_t>& open, Visit visit) {
   labels[seed] = number;
   open.assign(1, seed);
   while (!open.empty()) {

@@ -50,7 +50,8 @@ class LineTransform {
 };
 
 // Lines along one axis: `count` of them, line i starts at start(i).
-template <class Start> void transform_axis(double* values, int64_t count, int64_t length, int64_t stride, double h, Start start) {
+template <class Start>
+void transform_axis(double* values, int64_t count, int64_t length, int64_t stride, double h, Start start) {
   if (length < 2) return;
   parallel_for(count, 64, [&](int64_t first, int64_t last) {
     LineTransform transform(length, h);
@@ -64,14 +65,16 @@ Extent mask_extent(const char* operation, const Tensor& mask) {
   const std::string name = std::string("[") + operation + "] ";
   if (!mask) throw ShapeError(name + "the mask is an empty handle; a mask of zeros says that there is nothing");
   if (mask.rank() != 2 && mask.rank() != 3) throw ShapeError(name + "a mask is (H, W) or (D, H, W), got " + to_string(mask.shape()));
-  if (mask.dtype() != Dtype::u8) throw DtypeError(name + "a mask holds u8 label values, got " + to_string(mask.dtype()) + "; threshold probabilities first");
+  if (mask.dtype() != Dtype::u8)
+    throw DtypeError(name + "a mask holds u8 label values, got " + to_string(mask.dtype()) + "; threshold probabilities first");
   return {mask.rank() == 3 ? mask.dim(0) : 1, mask.dim(-2), mask.dim(-1)};
 }
 
 Tensor distance_transform(const Tensor& mask, Spacing spacing) {
   const auto [depth, height, width] = mask_extent("distance_transform", mask);
   for (double s : {spacing.x, spacing.y, spacing.z})
-    if (!(s > 0 && std::isfinite(s))) throw NumericError("[distance_transform] a spacing of " + std::to_string(s) + " mm is not a positive number");
+    if (!(s > 0 && std::isfinite(s)))
+      throw NumericError("[distance_transform] a spacing of " + std::to_string(s) + " mm is not a positive number");
   Tensor result(mask.shape(), Dtype::f64);
   double* d = result.data<double>();
   const uint8_t* m = mask.data<uint8_t>();

@@ -20,7 +20,9 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std:
 // Values that are in mm and in pixels are kept side by side until all cases are seen: one case of unknown spacing makes all pixels.
 const std::string in_mm = "_mm", in_pixels = "_px";
 
-bool ends_with(const std::string& s, const std::string& end) { return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0; }
+bool ends_with(const std::string& s, const std::string& end) {
+  return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0;
+}
 
 double mean_of(const std::vector<double>& values) {
   return values.empty() ? nan : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -45,10 +47,12 @@ std::vector<int> labels_present(const Tensor& truth, const Tensor& prediction) {
 // All per-label values of one case under their names, to be averaged over the labels.
 using ByName = std::map<std::string, std::vector<double>>;
 
-void add_distances(ByName& values, const Tensor& truth, const Tensor& prediction, Spacing spacing, const std::string& unit, const EvaluateOptions& options) {
+void add_distances(ByName& values, const Tensor& truth, const Tensor& prediction, Spacing spacing, const std::string& unit,
+                   const EvaluateOptions& options) {
   const SurfaceDistances d = surface_distances(truth, prediction, spacing);
   const auto [depth, height, width] = mask_extent("evaluate", truth);
-  const double diagonal = std::hypot(static_cast<double>(width) * spacing.x, static_cast<double>(height) * spacing.y, depth > 1 ? static_cast<double>(depth) * spacing.z : 0.0);
+  const double diagonal = std::hypot(static_cast<double>(width) * spacing.x, static_cast<double>(height) * spacing.y,
+                                     depth > 1 ? static_cast<double>(depth) * spacing.z : 0.0);
   const auto kept = [&](double distance) { return options.penalty_for_missed && distance == infinity ? diagonal : distance; };
   values["hd95" + unit].push_back(kept(hausdorff95(d)));
   values["assd" + unit].push_back(kept(assd(d)));
@@ -57,7 +61,8 @@ void add_distances(ByName& values, const Tensor& truth, const Tensor& prediction
 
 std::string slug(const std::string& name) {
   std::string s;
-  for (char c : name) s += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '_';
+  for (char c : name)
+    s += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '_';
   return s;
 }
 
@@ -128,13 +133,16 @@ void Evaluation::add_mask(const Sample& truth, const Labels& prediction, CaseSco
 void Evaluation::add_category(const Sample& truth, const Labels& prediction, CaseScores& row) {
   const std::vector<float>& p = prediction.probabilities;
   for (size_t k = 0; k < p.size(); k++)
-    if (std::isnan(p[k])) throw NumericError("[evaluate] the probability of category " + std::to_string(k) + " for case '" + row.id + "' is NaN");
+    if (std::isnan(p[k]))
+      throw NumericError("[evaluate] the probability of category " + std::to_string(k) + " for case '" + row.id + "' is NaN");
   const int predicted = prediction.category ? *prediction.category : static_cast<int>(highest(p));
   const int known = *truth.labels.category;
   if (known < 0 || predicted < 0 || (!p.empty() && static_cast<size_t>(std::max(known, predicted)) >= p.size()))
-    throw Error("[evaluate] case '" + row.id + "' is of category " + std::to_string(known) + ", predicted " + std::to_string(predicted) + " with " + std::to_string(p.size()) + " probabilities");
+    throw Error("[evaluate] case '" + row.id + "' is of category " + std::to_string(known) + ", predicted " + std::to_string(predicted) +
+                " with " + std::to_string(p.size()) + " probabilities");
   if (!categories_.empty() && categories_[0].probabilities.size() != p.size())
-    throw ShapeError("[evaluate] case '" + row.id + "' has " + std::to_string(p.size()) + " probabilities, the first case " + std::to_string(categories_[0].probabilities.size()));
+    throw ShapeError("[evaluate] case '" + row.id + "' has " + std::to_string(p.size()) + " probabilities, the first case " +
+                     std::to_string(categories_[0].probabilities.size()));
   row.values["accuracy"] = known == predicted;
   row.details["category"] = known, row.details["predicted_category"] = predicted;
   if (!p.empty()) row.details["probability"] = static_cast<double>(p[static_cast<size_t>(known)]);
@@ -143,13 +151,16 @@ void Evaluation::add_category(const Sample& truth, const Labels& prediction, Cas
 
 void Evaluation::add_measurements(const Sample& truth, const Labels& prediction, CaseScores& row) {
   for (const Measurement& known : truth.labels.measurements) {
-    const auto found = std::find_if(prediction.measurements.begin(), prediction.measurements.end(), [&](auto& m) { return m.name == known.name; });
+    const auto found =
+        std::find_if(prediction.measurements.begin(), prediction.measurements.end(), [&](auto& m) { return m.name == known.name; });
     const bool stated = found != prediction.measurements.end() && std::isfinite(found->value);
     if (stated && found->unit != known.unit && !(is_pixels(found->unit) && is_pixels(known.unit)))
-      throw Error("[evaluate] case '" + row.id + "': the true " + known.name + " is in " + known.unit + ", the predicted one in " + found->unit);
+      throw Error("[evaluate] case '" + row.id + "': the true " + known.name + " is in " + known.unit + ", the predicted one in " +
+                  found->unit);
     Measured& measured = measured_[known.name];
     if (measured.pairs.empty()) measured.unit = known.unit;
-    if (measured.unit != known.unit) throw Error("[evaluate] case '" + row.id + "': " + known.name + " is in " + known.unit + ", in " + measured.unit + " before");
+    if (measured.unit != known.unit)
+      throw Error("[evaluate] case '" + row.id + "': " + known.name + " is in " + known.unit + ", in " + measured.unit + " before");
     const double value = stated ? found->value : 0;
     measured.pairs.push_back({cases_.size(), known.value, value});
     const std::string name = short_name(known.name), unit = "_" + (is_pixels(known.unit) ? "mm" : slug(known.unit));
@@ -206,7 +217,11 @@ void Evaluation::classify(Scores& scores, const std::vector<int64_t>& groups) co
   std::vector<const Category*> of_case(cases_.size());
   for (const Category& c : categories_) of_case[c.at] = &c;
 
-  struct Drawn { std::vector<int> truth, predicted, is_positive; std::vector<double> score; std::vector<std::vector<float>> probabilities; };
+  struct Drawn {
+    std::vector<int> truth, predicted, is_positive;
+    std::vector<double> score;
+    std::vector<std::vector<float>> probabilities;
+  };
   const auto draw = [&](const std::vector<int64_t>& cases) {
     Drawn d;
     for (int64_t i : cases) {
@@ -229,14 +244,17 @@ void Evaluation::classify(Scores& scores, const std::vector<int64_t>& groups) co
                                                                      {"specificity", by_matrix(specificity, macro_specificity)}};
   if (with_scores) {
     metrics["auc"] = [=](const Drawn& d) { return two ? auc(d.is_positive, d.score) : macro_auc(d.truth, d.probabilities); };
-    metrics["ap"] = [=](const Drawn& d) { return two ? average_precision(d.is_positive, d.score) : macro_average_precision(d.truth, d.probabilities); };
+    metrics["ap"] = [=](const Drawn& d) {
+      return two ? average_precision(d.is_positive, d.score) : macro_average_precision(d.truth, d.probabilities);
+    };
   }
   std::vector<int64_t> everyone(cases_.size());
   std::iota(everyone.begin(), everyone.end(), int64_t{0});
   const Drawn all = draw(everyone);
   for (const auto& [name, metric] : metrics) {
     const double value = metric(all);
-    const Interval interval = bootstrap(groups, [&, &f = metric](const std::vector<int64_t>& cases) { return f(draw(cases)); }, options_.bootstrap);
+    const Interval interval = bootstrap(
+        groups, [&, &f = metric](const std::vector<int64_t>& cases) { return f(draw(cases)); }, options_.bootstrap);
     Summary s{value, std::min(interval.lo, value), std::max(interval.hi, value), static_cast<int64_t>(categories_.size()), 0, 0, nan, nan};
     if (std::isnan(value)) s.lo = s.hi = nan, s.n = 0, s.undefined = static_cast<int64_t>(categories_.size());
     scores.metrics[name] = s;
@@ -274,7 +292,8 @@ void drop_what_says_nothing(Scores& scores) {
       false_alarms = false_alarms || (name == "false_alarm" && !std::isnan(value));
     }
   for (CaseScores& row : scores.per_case) {
-    if (labels.size() < 2) for (const std::string& name : labels) row.values.erase(name);
+    if (labels.size() < 2)
+      for (const std::string& name : labels) row.values.erase(name);
     if (!false_alarms) row.values.erase("false_alarm");
   }
 }
@@ -282,10 +301,13 @@ void drop_what_says_nothing(Scores& scores) {
 }  // namespace
 
 Scores Evaluation::scores() const {
-  if (masks_ && masks_ != true_masks_) throw Error("[evaluate] " + std::to_string(true_masks_ - masks_) + " of " + std::to_string(true_masks_) + " cases with a true mask have no predicted one");
+  if (masks_ && masks_ != true_masks_)
+    throw Error("[evaluate] " + std::to_string(true_masks_ - masks_) + " of " + std::to_string(true_masks_) +
+                " cases with a true mask have no predicted one");
   const auto categories = static_cast<int64_t>(categories_.size());
   if (categories && categories != true_categories_)
-    throw Error("[evaluate] " + std::to_string(true_categories_ - categories) + " of " + std::to_string(true_categories_) + " cases with a true category have no predicted one");
+    throw Error("[evaluate] " + std::to_string(true_categories_ - categories) + " of " + std::to_string(true_categories_) +
+                " cases with a true category have no predicted one");
   const bool pixels_measured = std::any_of(measured_.begin(), measured_.end(), [](auto& m) { return is_pixels(m.second.unit); });
   const bool mm = spacing_known_ && !pixels_measured && !cases_.empty();
   Scores scores{options_.system, options_.data, mm ? "mm" : "pixel", cases_, {}, options_.categories, {}, {}, {}, {}};
@@ -313,8 +335,8 @@ Scores evaluate(const std::vector<Sample>& truths, const std::vector<Labels>& pr
   return evaluation.scores();
 }
 
-Scores evaluate(const Dataset& data, const std::vector<int64_t>& cases, const std::function<Labels(const Sample&)>& predict, const EvaluateOptions& options,
-                const std::function<void(int64_t)>& done) {
+Scores evaluate(const Dataset& data, const std::vector<int64_t>& cases, const std::function<Labels(const Sample&)>& predict,
+                const EvaluateOptions& options, const std::function<void(int64_t)>& done) {
   EvaluateOptions named = options;
   if (named.data.empty()) named.data = data.name();
   if (named.mask_labels.empty()) named.mask_labels = data.mask_labels();
@@ -347,8 +369,8 @@ nlohmann::json to_json(const Scores& scores) {
       for (const auto& [name, value] : *values) entry[name] = number(value);
     per_case.push_back(entry);
   }
-  return {{"system", scores.system}, {"data", scores.data},   {"cases", scores.per_case.size()},
-          {"spacing", scores.spacing}, {"metrics", metrics}, {"per_case", per_case}};
+  return {{"system", scores.system},   {"data", scores.data}, {"cases", scores.per_case.size()},
+          {"spacing", scores.spacing}, {"metrics", metrics},  {"per_case", per_case}};
 }
 
 Examples pick_examples(const Scores& scores, size_t each) {
@@ -363,7 +385,7 @@ Examples pick_examples(const Scores& scores, size_t each) {
   for (size_t i = 0; i < scores.per_case.size(); i++)
     for (const auto* values : {&scores.per_case[i].values, &scores.per_case[i].details})
       if (const auto v = values->find(found.by); v != values->end() && !std::isnan(v->second)) order.push_back({sign * v->second, i});
-  std::stable_sort(order.begin(), order.end(), [](auto& a, auto& b) { return a.first < b.first; });
+  std::sort(order.begin(), order.end());  // equals in order of add()
   const size_t n = order.size(), part = std::min(each, n / 3 + (n % 3 != 0));
   std::vector<bool> used(n);
   const auto take = [&](size_t place, std::vector<size_t>& into) {

@@ -15,8 +15,8 @@
 //                 over categories, each against the rest). If masks are compared too, theirs are pixel_sensitivity, pixel_specificity.
 //   measurements  hc_mae_mm and hc_bias_mm for "head circumference" in mm: initials, or the name itself if it is one word. What the
 //                 prediction does not give counts as 0 and as missed.
-// A distance to a missed object is +inf and makes its mean infinite (JSON null): `infinite` counts them, `median` and `finite_mean` say what
-// can be said. Cases on which a metric is not defined (both masks empty) are counted in `undefined` and do not enter its mean.
+// A distance to a missed object is +inf and makes its mean infinite (JSON null): `infinite` counts them, `median` and `finite_mean` say
+// what can be said. Cases on which a metric is not defined (both masks empty) are counted in `undefined` and do not enter its mean.
 #include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
@@ -55,16 +55,20 @@ struct Summary {
   double median, finite_mean;           // of the values per case; NaN for a statistic of all cases
 };
 
-struct Agreement { std::string unit; std::vector<double> truth, predicted; BlandAltman summary; };
+struct Agreement {
+  std::string unit;
+  std::vector<double> truth, predicted;
+  BlandAltman summary;
+};
 
 struct Scores {
   std::string system, data, spacing;  // spacing "mm", or "pixel" if it is unknown for some case: then a pixel stands for a mm everywhere
   std::vector<CaseScores> per_case;   // in order of add()
   std::map<std::string, Summary> metrics;
   std::vector<std::string> categories;
-  ConfusionMatrix confusion;               // empty without categories
-  std::vector<RocPoint> roc;               // two categories with probabilities
-  std::optional<AucInterval> delong;       // the same
+  ConfusionMatrix confusion;                    // empty without categories
+  std::vector<RocPoint> roc;                    // two categories with probabilities
+  std::optional<AucInterval> delong;            // the same
   std::map<std::string, Agreement> agreements;  // by measurement: "head circumference"
 };
 
@@ -78,9 +82,19 @@ class Evaluation {
   int64_t cases() const { return static_cast<int64_t>(cases_.size()); }
 
  private:
-  struct Category { size_t at; int truth, predicted; std::vector<float> probabilities; };  // of case `at`
-  struct Pair { size_t at; double truth, predicted; };
-  struct Measured { std::string unit; std::vector<Pair> pairs; };
+  struct Category {
+    size_t at;
+    int truth, predicted;
+    std::vector<float> probabilities;
+  };  // of case `at`
+  struct Pair {
+    size_t at;
+    double truth, predicted;
+  };
+  struct Measured {
+    std::string unit;
+    std::vector<Pair> pairs;
+  };
 
   void add_mask(const Sample& truth, const Labels& prediction, CaseScores& row);
   void add_category(const Sample& truth, const Labels& prediction, CaseScores& row);
@@ -110,7 +124,10 @@ std::string short_name(const std::string& measurement);
 
 // Places in per_case of the best, the median and the worst cases, `each` of them (fewer if there are fewer cases), by Dice, else by the
 // absolute error of the first measurement, else by the probability of the true category. No case appears twice.
-struct Examples { std::vector<size_t> best, median, worst; std::string by; };
+struct Examples {
+  std::vector<size_t> best, median, worst;
+  std::string by;
+};
 Examples pick_examples(const Scores& scores, size_t each = 3);
 
 }  // namespace sono::zoo

@@ -118,7 +118,8 @@ Tensor ellipse_mask(const Ellipse& e, int64_t height, int64_t width) {
 BlandAltman bland_altman(const std::vector<double>& truth, const std::vector<double>& predicted) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   if (truth.size() != predicted.size())
-    throw ShapeError("[bland_altman] " + std::to_string(truth.size()) + " true and " + std::to_string(predicted.size()) + " predicted values");
+    throw ShapeError("[bland_altman] " + std::to_string(truth.size()) + " true and " + std::to_string(predicted.size()) +
+                     " predicted values");
   if (truth.empty()) return {nan, nan, nan, nan, nan, nan, nan, 0};
   const auto n = static_cast<double>(truth.size());
   double bias = 0, absolute = 0, squares = 0, mt = 0, mp = 0;
@@ -132,7 +133,14 @@ BlandAltman bland_altman(const std::vector<double>& truth, const std::vector<dou
     vd += std::pow(predicted[i] - truth[i] - bias, 2), vt += t * t, vp += p * p, covariance += t * p;
   }
   const double sd = truth.size() > 1 ? std::sqrt(vd / (n - 1)) : 0;
-  return {bias, sd, bias - 1.96 * sd, bias + 1.96 * sd, absolute, std::sqrt(squares), vt > 0 && vp > 0 ? covariance / std::sqrt(vt * vp) : nan, static_cast<int64_t>(truth.size())};
+  return {bias,
+          sd,
+          bias - 1.96 * sd,
+          bias + 1.96 * sd,
+          absolute,
+          std::sqrt(squares),
+          vt > 0 && vp > 0 ? covariance / std::sqrt(vt * vp) : nan,
+          static_cast<int64_t>(truth.size())};
 }
 
 }  // namespace sono::zoo

@@ -16,8 +16,8 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std:
 void check_pair(const char* operation, const Tensor& truth, const Tensor& prediction) {
   mask_extent(operation, truth), mask_extent(operation, prediction);
   if (truth.shape() != prediction.shape())
-    throw ShapeError(std::string("[") + operation + "] true mask " + to_string(truth.shape()) + " and predicted mask " + to_string(prediction.shape()) +
-                     " differ in shape; bring the prediction to the image's size");
+    throw ShapeError(std::string("[") + operation + "] true mask " + to_string(truth.shape()) + " and predicted mask " +
+                     to_string(prediction.shape()) + " differ in shape; bring the prediction to the image's size");
 }
 
 double ratio(int64_t part, int64_t whole) { return whole ? static_cast<double>(part) / static_cast<double>(whole) : nan; }
@@ -27,7 +27,9 @@ bool one_empty(const SurfaceDistances& d) { return d.from_prediction.empty() != 
 double sum(const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0); }
 
 // The smallest box that holds the foreground of both masks: distances between surfaces do not change when all else is cut away.
-struct Region { int64_t low[3], high[3]; };
+struct Region {
+  int64_t low[3], high[3];
+};
 
 Region common_region(const Extent& e, const uint8_t* a, const uint8_t* b) {
   Region r{{e.depth, e.height, e.width}, {0, 0, 0}};
@@ -127,7 +129,8 @@ SurfaceDistances surface_distances(const Tensor& truth, const Tensor& prediction
 double hausdorff(const SurfaceDistances& d) {
   if (both_empty(d)) return nan;
   if (one_empty(d)) return infinity;
-  return std::max(*std::max_element(d.from_prediction.begin(), d.from_prediction.end()), *std::max_element(d.from_truth.begin(), d.from_truth.end()));
+  return std::max(*std::max_element(d.from_prediction.begin(), d.from_prediction.end()),
+                  *std::max_element(d.from_truth.begin(), d.from_truth.end()));
 }
 
 double hausdorff95(const SurfaceDistances& d, Directions directions) {
@@ -150,7 +153,8 @@ double assd(const SurfaceDistances& d, Averaging averaging) {
 double surface_dice(const SurfaceDistances& d, double tolerance) {
   if (both_empty(d)) return nan;
   const auto within = [=](double x) { return x <= tolerance; };
-  const auto near = std::count_if(d.from_prediction.begin(), d.from_prediction.end(), within) + std::count_if(d.from_truth.begin(), d.from_truth.end(), within);
+  const auto near = std::count_if(d.from_prediction.begin(), d.from_prediction.end(), within) +
+                    std::count_if(d.from_truth.begin(), d.from_truth.end(), within);
   return ratio(near, static_cast<int64_t>(d.from_prediction.size() + d.from_truth.size()));
 }
 

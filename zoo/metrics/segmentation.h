@@ -28,10 +28,10 @@ enum class BothEmpty { nan, one };  // what the overlap of nothing with nothing 
 
 double dice(const Overlap& o, BothEmpty both_empty = BothEmpty::nan);     // 2 TP / (2 TP + FP + FN)
 double jaccard(const Overlap& o, BothEmpty both_empty = BothEmpty::nan);  // TP / (TP + FP + FN)
-double sensitivity(const Overlap& o);                // TP / (TP + FN); NaN where the denominator is 0, as in the next three
-double specificity(const Overlap& o);                // TN / (TN + FP)
-double positive_predictive_value(const Overlap& o);  // TP / (TP + FP)
-double negative_predictive_value(const Overlap& o);  // TN / (TN + FN)
+double sensitivity(const Overlap& o);                         // TP / (TP + FN); NaN where the denominator is 0, as in the next three
+double specificity(const Overlap& o);                         // TN / (TN + FP)
+double positive_predictive_value(const Overlap& o);           // TP / (TP + FP)
+double negative_predictive_value(const Overlap& o);           // TN / (TN + FN)
 double volume_difference(const Overlap& o, Spacing spacing);  // (|P| - |G|) in mm² (2D, spacing.z = 1) or mm³
 double relative_volume_error(const Overlap& o);               // (|P| - |G|) / |G| in percent; NaN for an empty truth
 

@@ -13,7 +13,8 @@ namespace {
 
 void refuse_nan(const char* operation, const std::vector<double>& values) {
   for (size_t i = 0; i < values.size(); i++)
-    if (std::isnan(values[i])) throw NumericError(std::string("[") + operation + "] value " + std::to_string(i) + " is NaN; leave it out first");
+    if (std::isnan(values[i]))
+      throw NumericError(std::string("[") + operation + "] value " + std::to_string(i) + " is NaN; leave it out first");
 }
 
 }  // namespace

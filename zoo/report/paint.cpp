@@ -18,14 +18,19 @@ Tensor enlarge(const Tensor& image, int64_t scale) {
   Tensor out({height * scale, width * scale, 3}, Dtype::u8);
   const uint8_t* from = image.data<uint8_t>();
   uint8_t* to = out.data<uint8_t>();
-  const auto place = [&](int64_t i, int64_t n) { return std::clamp((static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5, 0.0, static_cast<double>(n - 1)); };
+  const auto place = [&](int64_t i, int64_t n) {
+    return std::clamp((static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5, 0.0, static_cast<double>(n - 1));
+  };
   for (int64_t y = 0; y < height * scale; y++)
     for (int64_t x = 0; x < width * scale; x++) {
       const double sy = place(y, height), sx = place(x, width);
-      const auto y0 = static_cast<int64_t>(sy), x0 = static_cast<int64_t>(sx), y1 = std::min(y0 + 1, height - 1), x1 = std::min(x0 + 1, width - 1);
+      const auto y0 = static_cast<int64_t>(sy), x0 = static_cast<int64_t>(sx), y1 = std::min(y0 + 1, height - 1),
+                 x1 = std::min(x0 + 1, width - 1);
       const double fy = sy - static_cast<double>(y0), fx = sx - static_cast<double>(x0);
       for (int64_t c = 0; c < 3; c++) {
-        const auto at = [&](int64_t j, int64_t i) { return static_cast<double>(from[(j * width + i) * channels + std::min(c, channels - 1)]); };
+        const auto at = [&](int64_t j, int64_t i) {
+          return static_cast<double>(from[(j * width + i) * channels + std::min(c, channels - 1)]);
+        };
         const double v = (1 - fy) * ((1 - fx) * at(y0, x0) + fx * at(y0, x1)) + fy * ((1 - fx) * at(y1, x0) + fx * at(y1, x1));
         *to++ = static_cast<uint8_t>(std::lround(v));
       }
@@ -37,7 +42,11 @@ Tensor enlarge(const Tensor& image, int64_t scale) {
 // pixel of background around. Each crossing has two neighbours along the outline, one in either of the cells that it touches.
 class Crossings {
  public:
-  explicit Crossings(const Tensor& mask) : height_(mask.dim(0)), width_(mask.dim(1)), mask_(mask.data<uint8_t>()), next_(static_cast<size_t>(2 * (height_ + 2) * (width_ + 2)), {-1, -1}) {
+  explicit Crossings(const Tensor& mask)
+      : height_(mask.dim(0)),
+        width_(mask.dim(1)),
+        mask_(mask.data<uint8_t>()),
+        next_(static_cast<size_t>(2 * (height_ + 2) * (width_ + 2)), {-1, -1}) {
     for (int64_t y = -1; y < height_; y++)
       for (int64_t x = -1; x < width_; x++) visit_cell(x, y);
   }
@@ -78,8 +87,10 @@ class Crossings {
     const bool a = inside(x, y), b = inside(x + 1, y), c = inside(x, y + 1), d = inside(x + 1, y + 1);
     const int64_t top = id(x, y, 0), bottom = id(x, y + 1, 0), left = id(x, y, 1), right = id(x + 1, y, 1);
     if (a == d && b == c && a != b) {
-      if (a) join(top, left), join(bottom, right);
-      else join(top, right), join(bottom, left);
+      if (a)
+        join(top, left), join(bottom, right);
+      else
+        join(top, right), join(bottom, left);
       return;
     }
     int64_t cut[2] = {}, n = 0;
@@ -103,7 +114,9 @@ Polyline smoothed(Polyline line) {
     Polyline next(n);
     for (size_t i = 0; i < n; i++)
       for (size_t k = 0; k < 2; k++)
-        next[i][k] = (line[(i + n - 2) % n][k] + 4 * line[(i + n - 1) % n][k] + 6 * line[i][k] + 4 * line[(i + 1) % n][k] + line[(i + 2) % n][k]) / 16;
+        next[i][k] =
+            (line[(i + n - 2) % n][k] + 4 * line[(i + n - 1) % n][k] + 6 * line[i][k] + 4 * line[(i + 1) % n][k] + line[(i + 2) % n][k]) /
+            16;
     line = std::move(next);
   }
   line.push_back(line.front());
@@ -137,12 +150,14 @@ void draw_all(const Tensor& canvas, const Labels& labels, int64_t scale, const C
 
 Tensor visible_image(const Sample& sample) {
   const Tensor& image = sample.image;
-  if (!image || image.rank() != 3 || image.dtype() != Dtype::f32) throw ShapeError("[paint] wants an image (H, W, C) of f32, got " + to_string(image.shape()));
+  if (!image || image.rank() != 3 || image.dtype() != Dtype::f32)
+    throw ShapeError("[paint] wants an image (H, W, C) of f32, got " + to_string(image.shape()));
   const int64_t height = image.dim(0), width = image.dim(1), channels = image.dim(2);
   const int64_t shown = channels == 3 ? 3 : 1;
   if (height < 1 || width < 1 || channels < 1) throw ShapeError("[paint] the image " + to_string(image.shape()) + " has no pixels");
   if (sample.scan_mask && sample.scan_mask.shape() != Shape{height, width})
-    throw ShapeError("[paint] image " + to_string(image.shape()) + " and scan mask " + to_string(sample.scan_mask.shape()) + " differ in size");
+    throw ShapeError("[paint] image " + to_string(image.shape()) + " and scan mask " + to_string(sample.scan_mask.shape()) +
+                     " differ in size");
   Tensor out(shown == 3 ? Shape{height, width, 3} : Shape{height, width}, Dtype::u8);
   const float* from = image.data<float>();
   const uint8_t* scan = sample.scan_mask ? sample.scan_mask.data<uint8_t>() : nullptr;
@@ -170,7 +185,8 @@ std::vector<Polyline> outlines(const Labels& labels) {
         for (Polyline& line : contours(label_mask(labels.mask, label))) lines.push_back(std::move(line));
   }
   if (labels.ellipse) lines.push_back(ellipse_line(*labels.ellipse));
-  for (const Box& b : labels.boxes) lines.push_back({{b.x, b.y}, {b.x + b.width, b.y}, {b.x + b.width, b.y + b.height}, {b.x, b.y + b.height}, {b.x, b.y}});
+  for (const Box& b : labels.boxes)
+    lines.push_back({{b.x, b.y}, {b.x + b.width, b.y}, {b.x + b.width, b.y + b.height}, {b.x, b.y + b.height}, {b.x, b.y}});
   for (const Landmark& l : labels.landmarks) {
     lines.push_back({{l.x - 3, l.y}, {l.x + 3, l.y}});
     lines.push_back({{l.x, l.y - 3}, {l.x, l.y + 3}});

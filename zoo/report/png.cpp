@@ -29,7 +29,8 @@ int paeth(int left, int up, int corner) {
 // One row under filter 0 none, 1 left, 2 up, 3 average, 4 Paeth: the difference to what the neighbours foretell.
 void filter_row(int filter, const uint8_t* row, const uint8_t* above, int64_t n, int64_t channels, std::vector<uint8_t>& out) {
   for (int64_t i = 0; i < n; i++) {
-    const int left = i >= channels ? row[i - channels] : 0, up = above ? above[i] : 0, corner = above && i >= channels ? above[i - channels] : 0;
+    const int left = i >= channels ? row[i - channels] : 0, up = above ? above[i] : 0,
+              corner = above && i >= channels ? above[i - channels] : 0;
     const int foretold[5] = {0, left, up, (left + up) / 2, paeth(left, up, corner)};
     out[static_cast<size_t>(i)] = static_cast<uint8_t>(row[i] - foretold[filter]);
   }
@@ -58,7 +59,8 @@ std::string filtered(const uint8_t* pixels, int64_t height, int64_t row_bytes, i
 std::string deflated(const std::string& bytes) {
   uLongf size = compressBound(static_cast<uLong>(bytes.size()));
   std::string out(size, '\0');
-  if (compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uLong>(bytes.size()), 6) != Z_OK)
+  if (compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uLong>(bytes.size()),
+                6) != Z_OK)
     throw OutOfMemory("[encode_png] no memory to compress " + std::to_string(bytes.size()) + " bytes");
   out.resize(size);
   return out;
@@ -67,14 +69,19 @@ std::string deflated(const std::string& bytes) {
 }  // namespace
 
 std::string encode_png(const Tensor& image) {
-  if (!image || (image.rank() != 2 && image.rank() != 3)) throw ShapeError("[encode_png] wants (H, W) or (H, W, C), got " + to_string(image.shape()));
+  if (!image || (image.rank() != 2 && image.rank() != 3))
+    throw ShapeError("[encode_png] wants (H, W) or (H, W, C), got " + to_string(image.shape()));
   if (image.dtype() != Dtype::u8) throw DtypeError(std::string("[encode_png] wants u8 pixels, got ") + to_string(image.dtype()));
   const int64_t height = image.dim(0), width = image.dim(1), channels = image.rank() == 3 ? image.dim(2) : 1;
   if (height < 1 || width < 1 || (channels != 1 && channels != 3 && channels != 4))
     throw ShapeError("[encode_png] wants at least one pixel of 1, 3 or 4 channels, got " + to_string(image.shape()));
   std::string header;
   append_u32(header, static_cast<uint32_t>(width)), append_u32(header, static_cast<uint32_t>(height));
-  header += {8, static_cast<char>(channels == 1 ? 0 : channels == 3 ? 2 : 6), 0, 0, 0};  // bits, colour type, deflate, filters, no interlace
+  header += {8,
+             static_cast<char>(channels == 1   ? 0
+                               : channels == 3 ? 2
+                                               : 6),
+             0, 0, 0};  // bits, colour type, deflate, filters, no interlace
   std::string png = "\x89PNG\r\n\x1a\n";
   append_chunk(png, "IHDR", header);
   append_chunk(png, "IDAT", deflated(filtered(image.data<uint8_t>(), height, width * channels, channels)));

@@ -3,8 +3,8 @@
 //
 //   ReportContent report{.title = "unet on busi", .scores = scores, .baseline = constant_mask_scores};
 //   read_curves("run/metrics.jsonl", report);
-//   report.pictures = example_pictures(scores, [&](size_t i) { return data.get(test[i]); }, [&](const Sample& s) { return unet.predict(s); });
-//   write_report("run/report.html", report);
+//   report.pictures = example_pictures(scores, [&](size_t i) { return data.get(test[i]); }, [&](const Sample& s) { return unet.predict(s);
+//   }); write_report("run/report.html", report);
 //
 // Sections appear where there is something to show: headline figures, the card, metrics with 95 % intervals beside the trivial baseline,
 // overlays of best, median and worst cases, the histogram of the Dice, confusion matrix and ROC curve, Bland-Altman plots, training
@@ -19,7 +19,10 @@
 
 namespace sono::zoo {
 
-struct Curve { std::string name; std::vector<double> x, y; };  // y may hold NaN: a gap
+struct Curve {
+  std::string name;
+  std::vector<double> x, y;
+};  // y may hold NaN: a gap
 struct Picture {
   std::string group, caption;  // "best", "dice 0.97"
   Sample sample;
@@ -34,8 +37,8 @@ struct ReportContent {
   Scores scores = {};
   std::optional<Scores> baseline = {};
   std::string baseline_name = "trivial baseline";  // what it is: "best constant mask"
-  std::vector<Curve> losses = {}, curves = {};             // over epochs
-  std::optional<double> best_epoch = {};                // whose weights were kept
+  std::vector<Curve> losses = {}, curves = {};     // over epochs
+  std::optional<double> best_epoch = {};           // whose weights were kept
   std::vector<Picture> pictures = {};
 };
 

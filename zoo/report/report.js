@@ -95,6 +95,9 @@
   });
   document.querySelectorAll(".zoom").forEach((b) => b.addEventListener("click", () => b.setAttribute("aria-expanded", String(b.getAttribute("aria-expanded") !== "true"))));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-  addEventListener("beforeprint", () => { document.querySelectorAll("details.fold").forEach((d) => { d.open = d.open || d.dataset.print === "yes"; }); recolour(); charts.forEach(({ chart }) => chart.resize()); });
-  addEventListener("afterprint", () => { recolour(); charts.forEach(({ chart }) => chart.resize()); });
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("details.fold").forEach((d) => { d.open = d.open || d.dataset.print === "yes"; });
+    recolour();
+  });
+  addEventListener("afterprint", recolour);
 })();
