@@ -74,9 +74,9 @@ std::string pad_to(const std::string& text, size_t width, bool right) {
 
 int64_t flops(const OpCall& call) {
   const std::string_view name = call.name;
-  static const std::set<std::string_view> moves{"reshape",      "permute",    "transpose", "slice", "concat",  "stack",     "split",
-                                                "pad",          "flip",       "roll",      "take",  "gather",  "embedding", "one_hot",
-                                                "broadcast_to", "max_unpool", "unstack",   "step",  "identity"};
+  static const std::set<std::string_view> moves{"reshape",    "permute", "slice", "concat", "stack",   "pad",
+                                                "crop",       "flip",    "roll",  "take",   "gather",  "broadcast_to",
+                                                "max_unpool", "unstack", "step",  "cast",   "one_hot", "to_device"};
   if (moves.count(name)) return 0;
   const auto& in = call.inputs;
   if (starts_with(name, "conv") && in.size() >= 2) {

@@ -4,8 +4,8 @@
 //   const Summary s = summarize(net, [&] { net(Tensor::zeros({1, 128, 128, 1})); });
 //   std::cout << s.table();
 //
-//   layer                  kind         what                              output             parameters      FLOPs  activations
-//   encoder.0.conv1        Conv2d       1 -> 16, kernel 3x3, padding 1…   (1, 128, 128, 16)         144     4.72 M      1.00 MiB
+//   layer            kind    what                                       output             parameters   FLOPs  activations
+//   encoder.0.conv1  Conv2d  1 -> 16, kernel 3x3, padding 1x1, no bias  (1, 128, 128, 16)         144  4.72 M     1.00 MiB
 //   …
 #include <functional>
 

@@ -164,7 +164,9 @@ TEST_CASE("losses and their gradients are PyTorch's") {
       {"focal", [&](const Tensor& z) { return focal_loss(z, t); }},
       {"focal_classes", [&](const Tensor& s) { return focal_cross_entropy(s, classes, 1.5, golden["class_weight"]); }},
       {"cross_entropy",
-       [&](const Tensor& s) { return cross_entropy(s, classes, {.weight = golden["class_weight"], .ignore = 3, .smoothing = 0.1}); }},
+       [&](const Tensor& s) {
+         return cross_entropy(s, classes, {.weight = golden["class_weight"].to(s.dtype()), .ignore = 3, .smoothing = 0.1});
+       }},
       {"pixel_map", [&](const Tensor& s) { return weighted_cross_entropy(s, classes, golden["maps"]); }},
       {"dice", [&](const Tensor& z) { return dice_loss(sigmoid(z), t); }},
       {"dice_squared", [&](const Tensor& z) { return dice_loss(sigmoid(z), t, {.smooth = 0.1, .squared = true}); }},

@@ -116,7 +116,6 @@ TEST_CASE("a grouped, strided and dilated layer describes itself; options that d
   CHECK(std::string(ConvTranspose3d({.in = 1, .out = 1}).kind()) == "ConvTranspose3d");
   CHECK(contains(message([] { Conv2d c({.in = 3, .out = 4, .groups = 2}); }), "[Conv2d] groups 2 must divide in 3 and out 4"));
   CHECK(contains(message([] { Conv1d c({.in = 3, .out = 4, .stride = 0}); }), "[Conv1d] stride must be at least 1, got 0"));
-  CHECK(contains(message([] { Conv2d c({.in = 3, .out = 4, .kernel = {1, 2, 3}}); }), "1, 2, 3") == false);
   CHECK_THROWS_AS(Conv2d({.in = 3, .out = 4, .kernel = {1, 2, 3}}), ShapeError);
   CHECK(contains(message([] { GroupNorm g({.groups = 3, .channels = 4}); }), "[GroupNorm] groups 3 must divide channels 4"));
   CHECK(contains(message([] { BatchNorm b({.channels = 0}); }), "[BatchNorm] channels must be at least 1, got 0"));

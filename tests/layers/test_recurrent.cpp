@@ -154,19 +154,27 @@ TEST_CASE("dropout is between layers only, and only in training") {
 TEST_CASE("a chain of a million steps neither overflows the stack nor leaks a node") {
   const int64_t nodes = live_nodes();
   {
-    Rnn rnn({.in = 1, .hidden = 1, .bias = false});
-    rnn.weights(0).weight_hh.fill(0.9), rnn.weights(0).weight_ih.fill(1);
-    const Tensor x = leaf(Tensor::full({1, 1'000'000, 1}, 0.01));
-    {
-      const Tensor end = sum(rnn(x).state.h);
-      CHECK(std::isfinite(end.item()));
-      backward(end);
-    }
-    const Tensor g = gradient(x);
-    CHECK(g.at({0, 999'999, 0}) > 0);
-    CHECK(g.at({0, 0, 0}) == 0);  // faded on the way
-    CHECK(std::isfinite(gradient(rnn.weights(0).weight_hh).item()));
-    const Tensor unused = sum(rnn(x).state.h);  // freed without a backward
+    const Tensor w = leaf(Tensor::full({1, 1}, 0.5)), input = Tensor::full({1, 1}, 0.1);
+    RecurrentState state{Tensor::zeros({1, 1}), {}};
+    for (int t = 0; t < 1'000'000; t++) state = step(Cell::tanh, input, linear(state.h, w), state);
+    const double h = state.h.item();  // at rest: h = tanh(w h + input), dh/dw = (1 - h^2) (h + w dh/dw)
+    CHECK(h == doctest::Approx(std::tanh(0.5 * h + 0.1)).epsilon(1e-5));
+    const Tensor unused = tanh(state.h * 2.0);  // freed without a backward
+    backward(state.h);
+    CHECK(gradient(w).item() == doctest::Approx((1 - h * h) * h / (1 - (1 - h * h) * 0.5)).epsilon(1e-4));
+  }
+  CHECK(live_nodes() == nodes);
+}
+
+TEST_CASE("long sequences through a layer free their graph, with and without backward") {
+  const int64_t nodes = live_nodes();
+  {
+    Lstm lstm({.in = 1, .hidden = 2});
+    const Tensor x = leaf(normal({1, 3000, 1}, 1, Dtype::f32));
+    const Tensor unused = lstm(x).y;
+    backward(sum(lstm(x).state.h));
+    CHECK(std::abs(gradient(x).at({0, 2999, 0})) > 0);
+    CHECK(std::abs(gradient(x).at({0, 0, 0})) < 1e-6);  // faded on the way
   }
   CHECK(live_nodes() == nodes);
 }
