@@ -96,6 +96,16 @@ void add_simulate(CLI::App& program, SimulateCall& call, Numbers& numbers, std::
   });
 }
 
+// A first word that is no command is named before anything else is looked at.
+void check_command(const CLI::App& program, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* c : program.get_subcommands({})) names.push_back(c->get_name());
+  if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return;
+  const std::string near = nearest(argv[1], names);
+  throw Error("unknown command '" + std::string(argv[1]) + "'; " + (near.empty() ? "known are " + joined(names) : "did you mean " + near + "?"));
+}
+
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -122,6 +132,7 @@ int run_program(int argc, char** argv) {
   look->callback([&] { chosen = [&] { inspect(path); }; });
 
   try {
+    check_command(program, argc, argv);
     program.parse(argc, argv);
     if (!numbers.threads.empty()) set_threads(static_cast<int>(Numbers::natural("--threads", numbers.threads)));
     chosen();

@@ -9,7 +9,7 @@ struct ClassifierSettings : NetworkSettings {
   double margin = 0.25;  // of the lesion's longer side, added on each side of the crop
   double smoothing = 0.05;
   bool normal = false;
-  void list(Settings& settings);
+  void list(Settings& settings) override;
 };
 
 class Classifier : public NetworkSystem {

@@ -11,7 +11,7 @@ namespace {
 
 struct LeNetSettings : ClassifierSettings {
   std::string activation = "relu";
-  void list(Settings& s) {
+  void list(Settings& s) override {
     s.add("activation", activation, {"relu", "tanh", "maxout"}, "maxout: the largest of two linear pieces [Goodfellow et al., ICML 2013]");
     ClassifierSettings::list(s);
   }

@@ -8,7 +8,7 @@ namespace {
 struct ResNetSmallSettings : ClassifierSettings {
   std::vector<int64_t> widths = {16, 32, 64, 128};
   int64_t blocks = 1;
-  void list(Settings& s) {
+  void list(Settings& s) override {
     s.add("widths", widths, 1, 4096, "channels of the stages");
     s.add("blocks", blocks, 1, 16, "residual blocks per stage");
     ClassifierSettings::list(s);

@@ -27,6 +27,7 @@ void NetworkSettings::list(Settings& s) {
   s.add("ema", ema, 0, 0.99999, "decay of the averaged weights that are kept; 0: none");
   s.add("clip", clip, 0, 1e6, "largest norm of the gradient; 0: no limit");
   s.add("validation", validation, 0.01, 0.9, "share of the cases that training does not see");
+  s.add("split", split, {"grouped", "random"}, "grouped: no patient, video or near-duplicate on both sides; random is refused where it leaks");
   s.add("mirror", mirror, "average predictions over the image and its mirror image");
   s.add("cases", cases, 2, 1000000, "simulated data: how many cases, validation included");
   Augmentation& a = augmentation;

@@ -15,10 +15,12 @@ struct NetworkSettings {
   int64_t epochs = 60, batch = 8, validate_every = 1;
   double rate = 2e-3, weight_decay = 1e-4, ema = 0.99, clip = 5, validation = 0.15;
   std::string optimizer = "adamw", schedule = "one-cycle";
+  std::string split = "grouped";
   bool mirror = true;
   int64_t cases = 1000;
   Augmentation augmentation;
-  void list(Settings& settings);
+  virtual ~NetworkSettings() = default;
+  virtual void list(Settings& settings);
 };
 
 struct Batch {
@@ -32,6 +34,7 @@ class NetworkSystem : public System {
  public:
   Settings& settings() override { return settings_; }
   double validation_share() const override { return base().validation; }
+  bool random_split() const override { return base().split == "random"; }
   std::shared_ptr<const Dataset> open(const Source& source) const override;
   void prepare_training(const Data& data, const Run& run) override;
   void train(const Data& data, const Run& run) override;

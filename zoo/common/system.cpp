@@ -8,7 +8,8 @@ namespace sono::zoo {
 Data System::data(const Source& source) const {
   Data data{source, open(source), {}, {}};
   data.grouping = leak_groups(*data.set);
-  data.split = grouped_split(*data.set, {.validation = validation_share(), .seed = source.seed}, data.grouping);
+  const SplitOptions options{.validation = validation_share(), .seed = source.seed};
+  data.split = random_split() ? zoo::random_split(*data.set, options) : grouped_split(*data.set, options, data.grouping);
   check_split(*data.set, data.split.train, data.split.validation, data.grouping);
   return data;
 }

@@ -61,6 +61,7 @@ class System {
   virtual std::string default_source() const = 0;                               // "sim:breast"
   virtual Data data(const Source& source) const;                                // opened and split: grouped, stratified, guarded against leaks
   virtual double validation_share() const { return 0.2; }
+  virtual bool random_split() const { return false; }  // images one by one: passes only where nothing leaks
 
   virtual void prepare_training(const Data& data, const Run& run) = 0;  // takes label names, builds the model: all that can be refused before files are written
   virtual void train(const Data& data, const Run& run) = 0;             // leaves model.safetensors, config.json, metrics.jsonl, events in run.folder

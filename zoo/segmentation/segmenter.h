@@ -10,7 +10,7 @@ struct SegmenterSettings : NetworkSettings {
   bool normal = false;          // images of category "normal" hold no lesion
   std::string target = "mass";  // AUL-liver
   double threshold = 0.5;
-  void list(Settings& settings);
+  void list(Settings& settings) override;
 };
 
 class Segmenter : public NetworkSystem {
