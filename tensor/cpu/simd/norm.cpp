@@ -4,16 +4,6 @@
 namespace sono::cpu::SONO_ISA {
 namespace {
 
-// Calls f.template operator()<lanes>(c) for vectors that cover columns [0, n): wide ones, then 4, then 1.
-template <class F>
-inline void for_each_vector(int64_t n, F f) {
-  int64_t c = 0;
-  for (; c + lanes <= n; c += lanes) f.template operator()<lanes>(c);
-  if constexpr (lanes > 4)
-    for (; c + 4 <= n; c += 4) f.template operator()<4>(c);
-  for (; c < n; c++) f.template operator()<1>(c);
-}
-
 // Upstream gradient, 0 where a relu has cut.
 template <class V>
 inline V cut(const float* gy, const float* y, int64_t i) {
@@ -26,12 +16,6 @@ template <class V>
 inline V positive(V v) {
   return v < 0 ? V{} : v;
 }  // NaN stays
-
-inline float total(Vec v) {
-  for (int step = lanes / 2; step > 0; step /= 2)
-    for (int l = 0; l < step; l++) v[l] += v[l + step];
-  return v[0];
-}
 
 }  // namespace
 
@@ -106,7 +90,7 @@ void row_moments(const float* x, int64_t n, float* mean, float* squares) {
   Vec s{}, q{};
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) s += load<Vec>(x + i);
-  float m = total(s), rest = 0;
+  float m = total<lanes>(s), rest = 0;
   for (; i < n; i++) m += x[i];
   m /= static_cast<float>(n);
   for (i = 0; i + lanes <= n; i += lanes) {
@@ -114,7 +98,7 @@ void row_moments(const float* x, int64_t n, float* mean, float* squares) {
     q += d * d;
   }
   for (; i < n; i++) rest += (x[i] - m) * (x[i] - m);
-  *mean = m, *squares = total(q) + rest;
+  *mean = m, *squares = total<lanes>(q) + rest;
 }
 
 void normalize_row(const float* x, int64_t n, float mean, float rstd, const float* scale, const float* shift, bool relu, float* y) {
@@ -135,9 +119,7 @@ void normalize_row_gradient(const float* gy, const float* x, const float* y, int
     const V g = cut<V>(gy, y, c), h = (load<V>(x + c) - mean) * rstd, d = scale ? V(g * load<V>(scale + c)) : g, dh = d * h;
     store<V>(gscale + c, load<V>(gscale + c) + g * h);
     store<V>(gshift + c, load<V>(gshift + c) + g);
-    float a = 0, b = 0;
-    for (int l = 0; l < L; l++) a += d[l], b += dh[l];
-    sum_d += a, sum_dh += b;
+    sum_d += total<L>(d), sum_dh += total<L>(dh);
   });
   const float a = sum_d / static_cast<float>(n), b = sum_dh / static_cast<float>(n);
   for_each_vector(n, [&]<int L>(int64_t c) {

@@ -2,20 +2,6 @@
 #include "tensor/cpu/simd/vector.h"
 
 namespace sono::cpu::SONO_ISA {
-namespace {
-
-// Calls f.template operator()<lanes>(c) for vectors of channels that cover [0, channels): wide ones, then 4, then 1.
-template <class F>
-inline void for_each_vector(int64_t channels, F f) {
-  int64_t c = 0;
-  for (; c + lanes <= channels; c += lanes) f.template operator()<lanes>(c);
-  if constexpr (lanes > 4)
-    for (; c + 4 <= channels; c += 4) f.template operator()<4>(c);
-  for (; c < channels; c++) f.template operator()<1>(c);
-}
-
-}  // namespace
-
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
   for (int64_t j = 0; j < w.pixels; j++)
     for_each_vector(w.channels, [&]<int L>(int64_t c) {

@@ -44,30 +44,24 @@ void extremes_of(const float* x, int64_t rows, int64_t ld, float* y) {
 
 template <bool Smallest>
 void column_extremes(const float* x, int64_t rows, int64_t columns, float* y) {
-  int64_t c = 0;
-  for (; c + lanes <= columns; c += lanes) extremes_of<Smallest, lanes>(x + c, rows, columns, y + c);
-  if constexpr (lanes > 4)
-    for (; c + 4 <= columns; c += 4) extremes_of<Smallest, 4>(x + c, rows, columns, y + c);
-  for (; c < columns; c++) extremes_of<Smallest, 1>(x + c, rows, columns, y + c);
+  for_each_vector(columns, [&]<int L>(int64_t c) { extremes_of<Smallest, L>(x + c, rows, columns, y + c); });
 }
 
+// Two vectors at a time; the last one may see values once more. Halves at the end.
 template <bool Smallest>
 float extreme(const float* x, int64_t n) {
-  int64_t i = 0;
-  float best = x[0];
-  if (n >= 2 * lanes) {
-    Vec b[2] = {load<Vec>(x), load<Vec>(x + lanes)};
-    for (i = 2 * lanes; i + 2 * lanes <= n; i += 2 * lanes)
-#pragma GCC unroll 2
-      for (int k = 0; k < 2; k++) {
-        const Vec value = load<Vec>(x + i + k * lanes);
-        b[k] = b[k] != b[k] ? b[k] : better<Smallest>(b[k], value);
-      }
-    for (int k = 0; k < 2; k++)
-      for (int l = 0; l < lanes; l++) best = better<Smallest>(best, b[k][l]);
+  if (n < lanes) {
+    float best = x[0];
+    for (int64_t i = 1; i < n; i++) best = better<Smallest>(best, x[i]);
+    return best;
   }
-  for (; i < n; i++) best = better<Smallest>(best, x[i]);
-  return best;
+  const auto take = [](Vec& best, Vec value) { best = best != best ? best : better<Smallest>(best, value); };
+  Vec a = load<Vec>(x + n - lanes), b = a;
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) take(a, load<Vec>(x + i)), take(b, load<Vec>(x + i + lanes));
+  if (i + lanes <= n) take(a, load<Vec>(x + i));
+  take(a, b);
+  return fold<lanes>(a, [](auto low, auto high) { return low != low ? low : better<Smallest>(low, high); });
 }
 
 using Four = VectorOf<4>::Float;
@@ -86,32 +80,23 @@ inline void transpose4(const float* from, int64_t ld_from, float* to, int64_t ld
 }  // namespace
 
 void add_column_sums(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums) {
-  int64_t o = 0;
-  for (; o + lanes <= columns; o += lanes) sums_of<Vec>(x + o, rows, ld, sums + o);
-  if (lanes > 4)
-    for (; o + 4 <= columns; o += 4) sums_of<Four>(x + o, rows, ld, sums + o);
-  for (; o < columns; o++) sums_of<VectorOf<1>::Float>(x + o, rows, ld, sums + o);
+  for_each_vector(columns, [&]<int L>(int64_t c) { sums_of<typename VectorOf<L>::Float>(x + c, rows, ld, sums + c); });
 }
 
 float sum(const float* x, int64_t n) {
-  float total = 0;
+  Vec all{};
   int64_t i = 0;
-  if (n >= lanes) {
-    Vec all{};
-    for (; i + 4 * lanes <= n;) {  // blocks of 64 vectors: the error of long sums grows with their length
-      Vec s[4] = {};
-      for (const int64_t end = smaller(n, i + 64 * lanes); i + 4 * lanes <= end; i += 4 * lanes)
+  while (i + 4 * lanes <= n) {  // blocks of 64 vectors: the error of long sums grows with their length
+    Vec s[4] = {};
+    for (const int64_t end = smaller(n, i + 64 * lanes); i + 4 * lanes <= end; i += 4 * lanes)
 #pragma GCC unroll 4
-        for (int k = 0; k < 4; k++) s[k] += load<Vec>(x + i + k * lanes);
-      all += (s[0] + s[1]) + (s[2] + s[3]);
-    }
-    for (; i + lanes <= n; i += lanes) all += load<Vec>(x + i);
-    for (int step = lanes / 2; step > 0; step /= 2)
-      for (int l = 0; l < step; l++) all[l] += all[l + step];
-    total = all[0];
+      for (int k = 0; k < 4; k++) s[k] += load<Vec>(x + i + k * lanes);
+    all += (s[0] + s[1]) + (s[2] + s[3]);
   }
-  for (; i < n; i++) total += x[i];
-  return total;
+  for (; i + lanes <= n; i += lanes) all += load<Vec>(x + i);
+  float result = total<lanes>(all);
+  for (; i < n; i++) result += x[i];
+  return result;
 }
 
 void column_extremes(const float* x, int64_t rows, int64_t columns, bool smallest, float* y) {

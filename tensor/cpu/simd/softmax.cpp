@@ -1,56 +1,81 @@
-// Softmax of short rows (classes) by transposing `lanes` rows at a time, of long rows and of columns directly. exp is a polynomial of
-// degree 6 (tensor/scalar_math.h): some 20 operations a value.
+// Softmax of short rows (classes) by transposing `lanes` rows at a time, of long rows and of columns directly. Some 25 operations a value,
+// most of them in exp.
 #include "tensor/cpu/simd/vector.h"
 #include "tensor/scalar_math.h"
 
 namespace sono::cpu::SONO_ISA {
 
 float extreme(const float* x, int64_t n, bool smallest);  // reduce.cpp
+void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to);
 
 namespace {
 
 constexpr int64_t short_row = 64;
 
-// Columns [0, width), width <= W, of n rows that are `step` apart.
-template <int W>
-void columns(const float* x, int64_t n, int64_t step, int64_t width, bool log, float* y) {
-  float largest[W], sum[W];
-#pragma omp simd
-  for (int64_t l = 0; l < width; l++) largest[l] = x[l], sum[l] = 0;
-  for (int64_t i = 1; i < n; i++)
-#pragma omp simd
-    for (int64_t l = 0; l < width; l++) largest[l] = x[i * step + l] > largest[l] ? x[i * step + l] : largest[l];
-  for (int64_t i = 0; i < n; i++)
-#pragma omp simd
-    for (int64_t l = 0; l < width; l++) {
-      const float shifted = x[i * step + l] - largest[l], e = math::exp(shifted);
-      sum[l] += e;
-      y[i * step + l] = log ? shifted : e;
-    }
-#pragma omp simd
-  for (int64_t l = 0; l < width; l++) sum[l] = log ? math::log(sum[l]) : 1 / sum[l];
-  for (int64_t i = 0; i < n; i++)
-#pragma omp simd
-    for (int64_t l = 0; l < width; l++) y[i * step + l] = log ? y[i * step + l] - sum[l] : y[i * step + l] * sum[l];
+// math::exp (tensor/scalar_math.h) on a vector, for arguments <= 0: 2^n * exp(r), n = round(x / ln 2), exp(r) a polynomial of degree 6.
+template <int L>
+inline typename VectorOf<L>::Float exp_negative(typename VectorOf<L>::Float x) {
+  using F = typename VectorOf<L>::Float;
+  using I = typename VectorOf<L>::Int;
+  const F clamped = x < -104.0f ? F{} - 104.0f : x;
+  const F shifted = clamped * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;  // 1.5 * 2^23 rounds to the nearest integer
+  const F r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  F p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const I e = (I)shifted - 0x4B400000, half = e >> 1;  // two factors, so that results reach the denormals
+  const F y = p * (F)((half + 127) << 23) * (F)((e - half + 127) << 23);
+  return x == x ? y : x;
+}
+
+// One vector of columns, n rows that are `step` apart.
+template <int L>
+void columns(const float* x, int64_t n, int64_t step, bool log, float* y) {
+  using F = typename VectorOf<L>::Float;
+  F largest = load<F>(x), sum{};
+  for (int64_t i = 1; i < n; i++) {
+    const F value = load<F>(x + i * step);
+    largest = value > largest ? value : largest;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    const F shifted = load<F>(x + i * step) - largest, e = exp_negative<L>(shifted);
+    sum += e;
+    store(y + i * step, log ? shifted : e);
+  }
+  F last = 1.0f / sum;
+  for (int l = 0; log && l < L; l++) last[l] = math::log(sum[l]);
+  for (int64_t i = 0; i < n; i++) {
+    const F value = load<F>(y + i * step);
+    store<F>(y + i * step, log ? F(value - last) : F(value * last));
+  }
 }
 
 void long_row(const float* x, int64_t n, bool log, float* y) {
   const float largest = extreme(x, n, false);
   float sum = 0;
-  for (int64_t first = 0; first < n; first += 1024) {  // blocks: the error of long sums grows with their length
-    const int64_t end = smaller(n, first + 1024);
-    float part = 0;
-#pragma omp simd reduction(+ : part)
-    for (int64_t i = first; i < end; i++) {
-      const float shifted = x[i] - largest, e = math::exp(shifted);
-      part += e;
-      y[i] = log ? shifted : e;
-    }
-    sum += part;
+  for (int64_t first = 0; first < n; first += 2048) {  // blocks: the error of long sums grows with their length
+    Vec wide{};
+    float rest = 0;
+    for_each_vector(smaller(2048, n - first), [&]<int L>(int64_t c) {
+      using F = typename VectorOf<L>::Float;
+      const F shifted = load<F>(x + first + c) - largest, e = exp_negative<L>(shifted);
+      if constexpr (L == lanes)
+        wide += e;
+      else
+        rest += total<L>(e);
+      store(y + first + c, log ? shifted : e);
+    });
+    sum += total<lanes>(wide) + rest;
   }
   const float last = log ? math::log(sum) : 1 / sum;
-#pragma omp simd
-  for (int64_t i = 0; i < n; i++) y[i] = log ? y[i] - last : y[i] * last;
+  for_each_vector(n, [&]<int L>(int64_t c) {
+    using F = typename VectorOf<L>::Float;
+    const F value = load<F>(y + c);
+    store<F>(y + c, log ? F(value - last) : F(value * last));
+  });
 }
 
 }  // namespace
@@ -60,21 +85,17 @@ void softmax_rows(const float* x, int64_t rows, int64_t n, bool log, float* y) {
     for (int64_t r = 0; r < rows; r++) long_row(x + r * n, n, log, y + r * n);
     return;
   }
-  constexpr int W = 2 * lanes;
-  float tile[short_row * W];
-  for (int64_t r = 0; r < rows; r += W) {
-    const int64_t width = smaller(W, rows - r);
-    for (int64_t l = 0; l < W; l++)
-      for (int64_t i = 0; i < n; i++) tile[i * W + l] = x[(r + (l < width ? l : 0)) * n + i];
-    columns<W>(tile, n, W, W, log, tile);
-    for (int64_t l = 0; l < width; l++)
-      for (int64_t i = 0; i < n; i++) y[(r + l) * n + i] = tile[i * W + l];
+  float tile[short_row * lanes] = {};  // (n, lanes): lanes rows, transposed
+  for (int64_t r = 0; r < rows; r += lanes) {
+    const int64_t height = smaller(lanes, rows - r);
+    transpose(x + r * n, n, height, n, tile, lanes);
+    columns<lanes>(tile, n, lanes, log, tile);
+    transpose(tile, lanes, n, height, y + r * n, n);
   }
 }
 
 void softmax_columns(const float* x, int64_t n, int64_t inner, bool log, float* y) {
-  constexpr int W = 4 * lanes;
-  for (int64_t c = 0; c < inner; c += W) columns<W>(x + c, n, inner, smaller(W, inner - c), log, y + c);
+  for_each_vector(inner, [&]<int L>(int64_t c) { columns<L>(x + c, n, inner, log, y + c); });
 }
 
 }  // namespace sono::cpu::SONO_ISA

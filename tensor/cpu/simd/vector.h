@@ -38,6 +38,32 @@ inline V broadcast(float x) {
   return x - V{};
 }  // keeps -0, NaN and infinity
 
+// Calls f.template operator()<lanes>(c) for vectors that cover [0, n): wide ones, then 4, then 1.
+template <class F>
+inline void for_each_vector(int64_t n, F f) {
+  int64_t c = 0;
+  for (; c + lanes <= n; c += lanes) f.template operator()<lanes>(c);
+  if constexpr (lanes > 4)
+    for (; c + 4 <= n; c += 4) f.template operator()<4>(c);
+  for (; c < n; c++) f.template operator()<1>(c);
+}
+
+// f(lower half, upper half), again and again until one value is left.
+template <int L, class F>
+inline float fold(typename VectorOf<L>::Float v, F f) {
+  if constexpr (L == 1)
+    return v[0];
+  else {
+    typename VectorOf<L / 2>::Float half[2];
+    __builtin_memcpy(half, &v, sizeof v);
+    return fold<L / 2>(f(half[0], half[1]), f);
+  }
+}
+template <int L>
+inline float total(typename VectorOf<L>::Float v) {
+  return fold<L>(v, [](auto a, auto b) { return a + b; });
+}
+
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 }  // namespace
