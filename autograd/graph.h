@@ -59,15 +59,15 @@ class SavedOutput {
   Saved value_;
 };
 
-using Hook =
-    std::function<Tensor(const Tensor& gradient)>;  // sees a gradient as it arrives; returns it or another; an empty handle keeps it
+// Sees a gradient as it arrives; returns it or another; an empty handle keeps it.
+using Hook = std::function<Tensor(const Tensor& gradient)>;
 
 struct Node : std::enable_shared_from_this<Node> {
   struct Link {
     std::shared_ptr<Node> input;
     Vjp vjp;
-    size_t position;
-  };             // position among the op's inputs
+    size_t position;  // among the op's inputs
+  };
   struct Body {  // what backward() frees as soon as it has been used
     std::vector<Link> links;
     JointVjp joint;     // instead of the links' vjps

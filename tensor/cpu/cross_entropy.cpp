@@ -6,6 +6,7 @@
 
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
+#include "tensor/scalar_math.h"
 
 namespace sono::kernels {
 namespace {
@@ -38,7 +39,7 @@ template <class T>
 double log_sum_exp(const T* x, int64_t n) {
   const double largest = *std::max_element(x, x + n), shift = std::isfinite(largest) ? largest : 0;
   double sum = 0;
-  for (int64_t c = 0; c < n; c++) sum += std::exp(x[c] - shift);
+  for (int64_t c = 0; c < n; c++) sum += math::exp(static_cast<T>(x[c] - shift));
   return std::log(sum) + shift;
 }
 
@@ -81,7 +82,7 @@ void backward(const CrossEntropyBackwardArgs& a) {
       }
       const double g = a.gy.data<T>()[r], hit = (1 - a.smoothing) * weight.at(t), sum = hit + share * all, total = a.log_sum.data<T>()[r];
       for (int64_t c = 0; c < classes; c++)
-        gx[c] = static_cast<T>(g * (std::exp(x[c] - total) * sum - share * weight.at(c) - (c == t ? hit : 0)));
+        gx[c] = static_cast<T>(g * (math::exp(static_cast<T>(x[c] - total)) * sum - share * weight.at(c) - (c == t ? hit : 0)));
     }
   });
 }

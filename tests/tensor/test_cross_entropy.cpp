@@ -1,0 +1,73 @@
+#include "tests/tensor/kernel_check.h"
+
+using namespace sono;
+using namespace sono::tests;
+
+namespace {
+
+struct Loss {
+  Tensor y, row_weight, log_sum, gx;
+};
+
+Loss run(const Tensor& x, const Tensor& target, const Tensor& weight, double smoothing) {
+  const int64_t rows = x.dim(0);
+  Loss l{guarded({rows}, x.dtype()), guarded({rows}, x.dtype()), guarded({rows}, x.dtype()), guarded(x.shape(), x.dtype())};
+  kernels::cross_entropy({x, target, weight, l.y, l.row_weight, l.log_sum, 2, smoothing});
+  kernels::cross_entropy_backward({x, target, weight, l.log_sum, Tensor::ones({rows}, x.dtype()), l.gx, 2, smoothing});
+  return l;
+}
+
+}  // namespace
+
+TEST_CASE("cross-entropy by its definition, guards, f32 and f64, large logits, threads") {
+  for (int64_t classes : {3, 4, 17}) {
+    const int64_t rows = 3000;
+    Random random(1);
+    Tensor x({rows, classes}, Dtype::f64), target({rows}, Dtype::i32), weight({classes}, Dtype::f64);
+    for (int64_t i = 0; i < x.size(); i++) x.data<double>()[i] = static_cast<float>(random.normal() * (i % 5 == 0 ? 300 : 3));
+    for (int64_t r = 0; r < rows; r++) target.data<int32_t>()[r] = static_cast<int32_t>(random.below(classes));
+    for (int64_t c = 0; c < classes; c++) weight.data<double>()[c] = static_cast<float>(random.uniform(0.5, 2));
+    for (double smoothing : {0.0, 0.1}) {
+      set_threads(1);
+      const Loss wide = run(x, target, weight, smoothing), narrow = run(x.to(Dtype::f32), target, weight.to(Dtype::f32), smoothing);
+      set_threads(3);
+      const Loss again = run(x.to(Dtype::f32), target, weight.to(Dtype::f32), smoothing);
+      set_threads(0);
+      CHECK(std::memcmp(narrow.y.raw(), again.y.raw(), static_cast<size_t>(narrow.y.bytes())) == 0);
+      CHECK(std::memcmp(narrow.gx.raw(), again.gx.raw(), static_cast<size_t>(narrow.gx.bytes())) == 0);
+      for (const Tensor& t : {wide.y, wide.row_weight, wide.log_sum, wide.gx, narrow.y, narrow.gx}) CHECK(guards_hold(t));
+      CHECK(difference(narrow.y, wide.y, 1e-5, false) == "");
+      CHECK(difference(narrow.gx, wide.gx, 1e-5, false) == "");
+      for (int64_t r = 0; r < 50; r++) {
+        const auto t = static_cast<int64_t>(target.at({r}));
+        double largest = -infinite, sum = 0, expected = 0;
+        for (int64_t c = 0; c < classes; c++) largest = std::max(largest, x.at({r, c}));
+        for (int64_t c = 0; c < classes; c++) sum += std::exp(x.at({r, c}) - largest);
+        for (int64_t c = 0; c < classes; c++)
+          expected -= (x.at({r, c}) - largest - std::log(sum)) * weight.at({c}) *
+                      ((c == t ? 1 - smoothing : 0) + smoothing / static_cast<double>(classes));
+        CHECK(wide.y.at({r}) == doctest::Approx(t == 2 ? 0 : expected).epsilon(1e-12));
+        CHECK(wide.row_weight.at({r}) == (t == 2 ? 0 : weight.at({t})));
+      }
+    }
+  }
+}
+
+TEST_CASE("dropout draws as random_uniform does, whatever the number of threads") {
+  for (int64_t n : {1, 3, 4, 5, 33, 40001}) {
+    const Tensor x = normal({n}, 1, 5), u = random_uniform({n}, 9, 4);
+    const Tensor y = guarded({n}, Dtype::f32), again = guarded({n}, Dtype::f32);
+    kernels::dropout({x, y, 0.4, 9, 4});
+    set_threads(3);
+    kernels::dropout({x, again, 0.4, 9, 4});
+    set_threads(0);
+    CHECK(guards_hold(y));
+    CHECK(std::memcmp(y.raw(), again.raw(), static_cast<size_t>(y.bytes())) == 0);
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < n; i++) {
+      const float expected = u.data<float>()[i] < 0.4f ? 0 : x.data<float>()[i] / 0.6f;
+      wrong += std::abs(y.data<float>()[i] - expected) > 1e-5f * std::abs(expected);
+    }
+    CHECK(wrong == 0);
+  }
+}
