@@ -37,7 +37,7 @@ TEST_CASE("cross-entropy by its definition, guards, f32 and f64, large logits, t
       CHECK(std::memcmp(narrow.gx.raw(), again.gx.raw(), static_cast<size_t>(narrow.gx.bytes())) == 0);
       for (const Tensor& t : {wide.y, wide.row_weight, wide.log_sum, wide.gx, narrow.y, narrow.gx}) CHECK(guards_hold(t));
       CHECK(difference(narrow.y, wide.y, 1e-5, false) == "");
-      CHECK(difference(narrow.gx, wide.gx, 1e-5, false) == "");
+      CHECK(difference(narrow.gx, wide.gx, 5e-5, false) == "");  // log_sum is rounded to f32: half an ulp of 300
       for (int64_t r = 0; r < 50; r++) {
         const auto t = static_cast<int64_t>(target.at({r}));
         double largest = -infinite, sum = 0, expected = 0;
