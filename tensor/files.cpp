@@ -56,13 +56,30 @@ std::string read_file(const std::string& path) {
   return bytes;
 }
 
+namespace {
+
+// A pipe or device (/dev/stdout) is written to, not replaced.
+bool is_stream(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+void write_stream(const std::string& path, const std::string& bytes) {
+  const Descriptor file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+  if (file.fd < 0) fail(path, "cannot be written: " + reason());
+  write_all(file.fd, bytes, path);
+}
+
+}  // namespace
+
 void write_file_atomically(const std::string& path, const std::string& bytes) {
+  if (is_stream(path)) return write_stream(path, bytes);
   const std::string temporary = path + ".writing-" + std::to_string(::getpid());
   try {
     Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
     if (file.fd < 0) fail(path, "cannot be written: " + reason());
     write_all(file.fd, bytes, path);
-    if (::fsync(file.fd) != 0 && errno != EINVAL) fail(path, reason());  // EINVAL: a pipe or device, which cannot be synced
+    if (::fsync(file.fd) != 0) fail(path, reason());
     if (::rename(temporary.c_str(), path.c_str()) != 0) fail(path, "cannot be replaced: " + reason());
   } catch (...) {
     ::unlink(temporary.c_str());
