@@ -55,7 +55,7 @@ void train(const TrainCall& call) {
   const Data data = system->data(source);
   say(data);
 
-  Config config{call.system, source, run.seed, {}, ids(*data.set, data.split.train), ids(*data.set, data.split.validation), Baseline::learn(*data.set, data.split.train)};
+  Config config{call.system, source, run.seed, {}, ids(*data.set, data.split.train), ids(*data.set, data.split.validation), Baseline::learn(*data.set, data.split.train, system->segments())};
   if (call.resume) {
     const Config before = read_config(run.folder);
     if (before.train != config.train || before.validation != config.validation) throw Error(source.spec + ": the cases are not those that " + run.folder + " was trained on");

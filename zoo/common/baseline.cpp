@@ -43,7 +43,7 @@ Tensor binary(const Tensor& mask) {
 
 }  // namespace
 
-Baseline Baseline::learn(const Dataset& data, const std::vector<int64_t>& train) {
+Baseline Baseline::learn(const Dataset& data, const std::vector<int64_t>& train, bool masks) {
   Baseline b;
   b.categories_ = data.categories();
   std::vector<Small> cases;
@@ -57,7 +57,7 @@ Baseline Baseline::learn(const Dataset& data, const std::vector<int64_t>& train)
       auto& [sum, n] = sums.try_emplace(m.name, Measurement{m.name, 0, m.unit}, 0).first->second;
       sum.value += m.value, n++;
     }
-    if (!s.labels.mask) continue;
+    if (!masks || !s.labels.mask) continue;
     cases.push_back({resize_bilinear(grey(s.image), grid, grid), resize_nearest(binary(s.labels.mask), grid, grid)});
     for (size_t k = 0; k < frequency.size(); k++) frequency[k] += cases.back().mask.data<uint8_t>()[k];
   }

@@ -12,7 +12,7 @@ namespace sono::zoo {
 
 class Baseline {
  public:
-  static Baseline learn(const Dataset& data, const std::vector<int64_t>& train);
+  static Baseline learn(const Dataset& data, const std::vector<int64_t>& train, bool masks);  // masks: is that what the system finds?
   Labels predict(const Sample& sample) const;
   std::string name() const;  // "best constant mask", "darker than 0.21", "always benign"
 

@@ -43,6 +43,7 @@ class NetworkSystem : public System {
   void load(const std::string& folder, const nlohmann::json& description) override;
   std::string summary() override;
   EvaluateOptions evaluation() const override;
+  bool segments() const override { return spatial(); }
 
  protected:
   virtual NetworkSettings& base() = 0;

@@ -72,6 +72,7 @@ class System {
   virtual void load(const std::string& folder, const nlohmann::json& description) = 0;
   virtual std::string summary() = 0;  // the model's table, after load() or train()
 
+  virtual bool segments() const { return false; }  // predictions have masks
   virtual EvaluateOptions evaluation() const = 0;  // names of labels and categories
 };
 
