@@ -90,7 +90,7 @@ inline std::string error_of(const std::function<void()>& f) {
 // One line for a person that holds the word.
 inline bool is_clear(const std::string& message, const std::string& word) {
   const bool technical = message.find("itk") != std::string::npos || message.find("ITK") != std::string::npos ||
-                         message.find("0x") != std::string::npos || message.find("std::") != std::string::npos ||
+                         message.find("(0x") != std::string::npos || message.find("std::") != std::string::npos ||
                          message.find(".cxx") != std::string::npos;
   return message.size() > 10 && message.size() < 400 && message[0] == '[' && message.find('\n') == std::string::npos && !technical &&
          message.find(word) != std::string::npos;

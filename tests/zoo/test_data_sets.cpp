@@ -123,8 +123,8 @@ TEST_CASE("pairs: what is wrong is named when the set is opened") {
   SUBCASE("mask of another size: both are named") {
     save(set / "masks/case1.png", disc(50, 60, 20, 20, 5));
     CHECK(refused("case1"));
-    CHECK(refused("60x50"));
-    CHECK(refused("40x32"));
+    CHECK(refused("60 x 50"));
+    CHECK(refused("40 x 32"));
   }
   SUBCASE("greys") {
     save(set / "masks/case3.png", picture(32, 40, 5));
@@ -314,7 +314,7 @@ TEST_CASE("AUL: polygons, the sector as scan mask") {
   }
   SUBCASE("outside its image") {
     write_bytes(folder / "Benign/segmentation/mass/1.json", "[[1, 2], [300, 4], [5, 6]]");
-    CHECK(is_clear(refusal(folder.path), "80x60"));
+    CHECK(is_clear(refusal(folder.path), "80 x 60"));
   }
   SUBCASE("no mass") {
     fs::remove(folder / "Malignant/segmentation/mass/4.json");

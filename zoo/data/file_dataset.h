@@ -54,7 +54,7 @@ std::optional<int> category_number(const std::string& name, const std::vector<st
 std::vector<std::string> category_names(const std::vector<std::string>& all, const OpenOptions& options);
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& why);  // FileError "[open_dataset] PATH: why"
-std::string size_text(int64_t height, int64_t width);                    // "400x335": width x height, as people say it
+std::string size_text(int64_t height, int64_t width);                    // "400 x 335": width x height, as people say it
 
 // A mask file as values, its size compared with the item's.
 Tensor checked_mask(const fs::path& file, const Item& item);

@@ -91,7 +91,7 @@ std::shared_ptr<Dataset> file_dataset(Collection c, const fs::path& folder, cons
 
 void refuse(const fs::path& path, const std::string& why) { throw FileError("[open_dataset] " + shown(path) + ": " + why); }
 
-std::string size_text(int64_t height, int64_t width) { return std::to_string(width) + "x" + std::to_string(height); }
+std::string size_text(int64_t height, int64_t width) { return std::to_string(width) + " x " + std::to_string(height); }
 
 bool natural_less(const std::string& a, const std::string& b) {
   size_t i = 0, j = 0;

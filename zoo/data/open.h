@@ -25,8 +25,8 @@ namespace sono::zoo {
 struct OpenOptions {
   bool colour = false;         // (H, W, 3) instead of grey
   bool require_masks = false;  // refuse a set without masks (a folder of images per category)
-  std::vector<std::string>
-      classes;                  // these categories alone, numbered in this order, whether the folder has all of them or not; empty: all
+  // These categories alone, numbered in this order, whether the folder has all of them or not; empty: all.
+  std::vector<std::string> classes = {};
   int64_t mask_labels = 0;      // mask values 0 … n-1, more are refused; 0: as many as the masks show
   std::string target = "mass";  // AUL-liver: "mass", "liver" (images without a liver polygon are left out) or "all" (liver 1, mass 2)
 };
