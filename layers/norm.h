@@ -19,7 +19,8 @@ struct BatchNormOptions {
   bool relu = false;      // y = max(0, …)
 };
 
-// Buffers running_mean and running_var (channels). ShapeError in training if a channel has a single value: its variance is not known.
+// Buffers running_mean and running_var (channels); inside checkpoint() they move twice, as it runs twice. ShapeError in training if a
+// channel has a single value: its variance is not known.
 class BatchNorm : public Module {
  public:
   using Options = BatchNormOptions;

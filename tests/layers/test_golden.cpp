@@ -22,7 +22,7 @@ void train_like_pytorch(const std::string& name, Module& net, Dtype dtype, doubl
                         const std::function<Tensor(const Tensor& y, const Tensor& target)>& loss_of) {
   const Golden golden(name);
   CAPTURE(name);
-  CAPTURE(to_string(dtype));
+  CAPTURE(std::string(to_string(dtype)));
   net.to(dtype);
   net.load(golden.under("weights."));
   const Tensor x = golden["input"].to(dtype);
@@ -179,7 +179,7 @@ TEST_CASE("losses and their gradients are PyTorch's") {
   for (const auto& [name, f] : losses)
     for (const auto& [dtype, tolerance] : precisions) {
       CAPTURE(name);
-      CAPTURE(to_string(dtype));
+      CAPTURE(std::string(to_string(dtype)));
       const Tensor& expected = golden["gradient." + name];
       const Tensor x = leaf(golden[expected.dim(-1) == 4 ? "scores" : "logits"].to(dtype)), loss = f(x);
       CHECK(loss.item() == doctest::Approx(golden["loss." + name].item()).epsilon(tolerance));
