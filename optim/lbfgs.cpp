@@ -40,6 +40,7 @@ std::vector<Module::Entry> Lbfgs::active() const {
   return entries;
 }
 
+// Without nodes, as all that is computed from them: nothing here builds a graph.
 Tensor Lbfgs::flat_gradient() const {
   std::vector<Tensor> parts;
   for (const auto& p : active()) {
@@ -88,12 +89,7 @@ void Lbfgs::find_direction(const Tensor& gradient) {
 }
 
 double Lbfgs::step(const std::function<double()>& f) {
-  const NoGrad no_grad;
-  const auto evaluate = [&] {
-    const NoGrad off(false);
-    return f();
-  };
-  const double first_loss = evaluate();
+  const double first_loss = f();
   Point here{0, first_loss, 0, flat_gradient()};
   int64_t evaluations = 1;
   if (largest(here.gradient) <= options_.gradient_tolerance) return first_loss;
@@ -111,7 +107,7 @@ double Lbfgs::step(const std::function<double()>& f) {
     const double loss_before = here.loss;
     const auto at = [&](double length) {
       set_weights(start + direction_ * length);
-      Point p{length, evaluate(), 0, {}};
+      Point p{length, f(), 0, {}};
       p.gradient = flat_gradient();
       p.slope = dot(p.gradient, direction_);
       return p;
@@ -182,7 +178,6 @@ Lbfgs::Point Lbfgs::zoom(const std::function<Point(double)>& at, const Point& st
 // The history as matrices (pairs, weights), and the scalars in one row.
 NamedTensors Lbfgs::state() const {
   if (iterations_ == 0) return {};
-  const NoGrad no_grad;
   NamedTensors all{{"direction", direction_}, {"gradient", before_}};
   std::vector<double> scalars{static_cast<double>(iterations_), length_, scale_};
   std::vector<Tensor> s, y;

@@ -184,7 +184,11 @@ void Trainer::explain(const AnyTask& task, const std::vector<std::any>& batches,
   optimizer_.zero_gradients();
   try {
     const AnomalyMode watch;
-    for (const auto& b : batches) backward(task.loss(b) * (static_cast<double>(task.size(b)) / static_cast<double>(images)));
+    for (const auto& b : batches) {
+      const Tensor loss = task.loss(b);
+      if (!std::isfinite(loss.item())) break;  // and no operation was to blame
+      backward(loss * (static_cast<double>(task.size(b)) / static_cast<double>(images)));
+    }
   } catch (const NumericError& e) {
     throw NumericError(where + e.what() + advice);
   }

@@ -47,6 +47,7 @@ cases = {
     "adam_all": lambda w: optim.Adam(w.values(), lr=0.02, betas=(0.8, 0.95), weight_decay=0.05, amsgrad=True),
     "adamw": lambda w: optim.AdamW(w.values(), lr=0.02),
     "adamw_groups": lambda w: optim.AdamW(grouped(w), lr=0.05, weight_decay=0.1),
+    "lbfgs_short": lambda w: optim.LBFGS(w.values(), max_iter=2, line_search_fn="strong_wolfe"),
     "lbfgs": lambda w: optim.LBFGS(w.values(), max_iter=4, history_size=3, line_search_fn="strong_wolfe"),
     "lbfgs_fixed": lambda w: optim.LBFGS(w.values(), lr=0.3, max_iter=3),
 }
@@ -100,6 +101,8 @@ def plateau_rates(scores, **options):
 golden = {"x": x, "y": y, **start}
 for name in cases:
     for dtype, suffix in ((torch.float64, "f64"), (torch.float32, "f32")):
+        if name == "lbfgs" and dtype == torch.float32:
+            continue  # forty directions: PyTorch's own f32 weights are 2e-4 from its f64 ones, the problem amplifies rounding
         losses, weights = run(name, dtype)
         golden[f"{name}/{suffix}/losses"], golden[f"{name}/{suffix}/weights"] = losses, weights
 golden["schedule/step"] = rates(lambda o: schedules.StepLR(o, 7, gamma=0.3))
