@@ -68,7 +68,17 @@ Sample crop_to_lesion(const Sample& sample, double margin) {
 
 Sample Classifier::prepare(const Sample& sample) const { return base().crop == "lesion" ? crop_to_lesion(sample, base().margin) : sample; }
 
-Tensor Classifier::loss(const Tensor& logits, const Batch& batch) { return cross_entropy(logits, batch.categories.to(logits.device()), {.smoothing = base().smoothing}); }
+Tensor Classifier::loss(const Tensor& logits, const Batch& batch) {
+  if (!batch.categories) throw Error("a classifier wants a category of every case");
+  Tensor target = batch.categories;
+  if (logits.rank() == 3) {  // every member learns from every case
+    target = Tensor({logits.dim(0), logits.dim(1)}, Dtype::i32);
+    for (int64_t i = 0; i < target.size(); i++) target.data<int32_t>()[i] = batch.categories.data<int32_t>()[i / logits.dim(1)];
+  }
+  return cross_entropy(logits, target.to(logits.device()), {.smoothing = base().smoothing});
+}
+
+Tensor Classifier::activate(const Tensor& logits) const { return logits.rank() == 3 ? mean(softmax(logits), {1}) : softmax(logits); }
 
 Labels Classifier::decode(const Tensor& probabilities, const Fit&, const Sample&) const {
   Labels labels;

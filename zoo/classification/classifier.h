@@ -12,6 +12,7 @@ struct ClassifierSettings : NetworkSettings {
   void list(Settings& settings) override;
 };
 
+// Networks give (N, classes), or (N, members, classes) of several that are averaged.
 class Classifier : public NetworkSystem {
  protected:
   ClassifierSettings& base() override = 0;
@@ -19,7 +20,7 @@ class Classifier : public NetworkSystem {
   std::shared_ptr<const Dataset> open_folder(const std::string& folder) const override;
   Sample prepare(const Sample& sample) const override;
   Tensor loss(const Tensor& logits, const Batch& batch) override;
-  Tensor activate(const Tensor& logits) const override { return softmax(logits); }
+  Tensor activate(const Tensor& logits) const override;
   bool spatial() const override { return false; }
   Labels decode(const Tensor& probabilities, const Fit& fit, const Sample& sample) const override;
   std::vector<std::pair<std::string, double>> score(const std::vector<Tensor>& probabilities, const std::vector<Sample>& truths) const override;

@@ -7,12 +7,26 @@ namespace {
 
 struct ResNetSmallSettings : ClassifierSettings {
   std::vector<int64_t> widths = {16, 32, 64, 128};
-  int64_t blocks = 1;
+  int64_t blocks = 1, members = 5;
   void list(Settings& s) override {
     s.add("widths", widths, 1, 4096, "channels of the stages");
     s.add("blocks", blocks, 1, 16, "residual blocks per stage");
+    s.add("members", members, 1, 64, "networks of different initialisation that are trained side by side and averaged");
     ClassifierSettings::list(s);
   }
+};
+
+// Networks that differ in their first weights alone [Lakshminarayanan et al., NIPS 2017]. (N, H, W, 1) -> (N, members, classes).
+struct Ensemble : Module {
+  Ensemble(int64_t members, const ResNetSmall::Options& options) {
+    for (int64_t i = 0; i < members; i++) nets.append(options);
+  }
+  Tensor operator()(const Tensor& x) const {
+    std::vector<Tensor> logits;
+    for (size_t i = 0; i < nets.size(); i++) logits.push_back(nets[i](x));
+    return stack(logits, 1);
+  }
+  ModuleList<ResNetSmall> nets{this, "members"};
 };
 
 class ResNetSmallSystem : public Classifier {
@@ -29,7 +43,7 @@ class ResNetSmallSystem : public Classifier {
             .title = "a small residual network that tells categories apart",
             .task = "classification: benign or malignant, or the categories that the folder names",
             .input = "B-mode image, whole or cropped to the lesion (--crop lesion); letterboxed to height x width",
-            .method = "stride-2 stem, four stages of residual blocks, mean over space; cross-entropy with label smoothing, AdamW, averaged weights",
+            .method = "stride-2 stem, four stages of residual blocks, mean over space; five of them averaged; cross-entropy with label smoothing, AdamW, averaged weights",
             .reference = "He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016",
             .claim = "",
             .measured = "see README: BUSI, whole images and lesion crops",
@@ -39,8 +53,8 @@ class ResNetSmallSystem : public Classifier {
 
  protected:
   ResNetSmallSettings& base() override { return options_; }
-  std::unique_ptr<Module> build() override { return std::make_unique<ResNetSmall>(ResNetSmall::Options{.in = 1, .classes = classes(), .widths = options_.widths, .blocks = options_.blocks}); }
-  Tensor forward(Module& network, const Tensor& images) override { return static_cast<ResNetSmall&>(network)(images); }
+  std::unique_ptr<Module> build() override { return std::make_unique<Ensemble>(options_.members, ResNetSmall::Options{.in = 1, .classes = classes(), .widths = options_.widths, .blocks = options_.blocks}); }
+  Tensor forward(Module& network, const Tensor& images) override { return static_cast<Ensemble&>(network)(images); }
 
  private:
   ResNetSmallSettings options_;
