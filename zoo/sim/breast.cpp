@@ -23,6 +23,7 @@ class BreastPainter {
     if (p.rib_width > 0) rib();
     veil();
     lesion();
+    if (p.lesion.descriptors.margin == LesionMargin::circumscribed) edge_shadows();
     canvas.to_amplitude();
     calcifications();
     return canvas;
@@ -39,6 +40,7 @@ class BreastPainter {
   void skin();
   void rib();
   void lesion();
+  void edge_shadows();
   void calcifications();
 };
 
@@ -152,66 +154,75 @@ void BreastPainter::rib() {
   });
 }
 
-// The matter of the lesion inside its contour, halo and spicules around it, capsule and edge shadows of a smooth one.
+// For each step of φ the nearest spicule; empty without spicules.
+std::vector<int> nearest_spicules(const Lesion& l) {
+  std::vector<int> nearest;
+  for (int step = 0; step < Contour::steps && !l.spicules.empty(); step++) {
+    nearest.push_back(0);
+    for (int k = 1; k < static_cast<int>(l.spicules.size()); k++)
+      if (l.spicules[k].away(step) < l.spicules[nearest.back()].away(step)) nearest.back() = k;
+  }
+  return nearest;
+}
+
+// dB that a spicule adds at `off` mm beside its axis and `d` mm outside the contour: dark within, bright at its sides, tapering.
+float spicule_db(const Spicule& ray, float off, float d) {
+  const float along = clamped(1 - d / ray.length, 0, 1), width = ray.width * along;
+  if (along == 0) return 0;
+  return -10 * std::min(1.0f, 2 * along) * line_profile(off, width + 0.05f) + 4 * along * line_profile(off - 1.6f * width, 0.25f);
+}
+
+// Level inside the lesion: its mean, a slow field, and for a compound K law the power of a Gamma(μ, 1/μ) variable, made of a normal one by
+// Wilson and Hilferty's cube.
+float lesion_db(const Lesion& l, float mean_db, float slow, float quick) {
+  const float level = mean_db + static_cast<float>(l.heterogeneity_db) * slow + 0.5f * quick, mu = static_cast<float>(l.texture);
+  if (mu <= 0) return level;
+  const float root = 1 - 1 / (9 * mu) + quick / (3 * std::sqrt(mu));
+  return level + decibel_of_power(std::max(0.03f, root * root * root));
+}
+
+// The lesion's matter inside its contour, halo and spicules around it, the capsule of a smooth one.
 void BreastPainter::lesion() {
   const Lesion& l = p.lesion;
   const Contour& c = l.contour;
   const auto [left, top, right, bottom] = c.extent();
   const Tensor slow = canvas.field(1.3, 1.9, "lesion texture"), quick = canvas.field(0.7, 1.0, "lesion speckle");
-  const float blur = static_cast<float>(l.margin_blur), rough = static_cast<float>(l.heterogeneity_db), mu = static_cast<float>(l.texture),
-              halo_width = static_cast<float>(l.halo_width);
-  const bool smooth = l.descriptors.margin == LesionMargin::circumscribed;
-  const auto centre_tissue = [&] {  // the layer it grows in; its contrast is relative to that
-    return c.z > p.skin + p.fat ? 1.0f - 3.0f * static_cast<float>(1 - p.density) : -9.0f;
-  };
-  const float inside_db = centre_tissue() + static_cast<float>(l.contrast_db), reach = static_cast<float>(0.8 * std::sqrt(c.a * c.b) + 2);
-  std::vector<int> nearest(Contour::steps, -1);
-  for (int s = 0; s < Contour::steps; s++)
-    for (int k = 0; k < static_cast<int>(l.spicules.size()); k++) {
-      const auto away = [&](int i) {
-        const float d = std::abs(l.spicules[i].angle - static_cast<float>(s));
-        return std::min(d, Contour::steps - d);
-      };
-      if (nearest[s] < 0 || away(k) < away(nearest[s])) nearest[s] = k;
-    }
+  const float blur = static_cast<float>(l.margin_blur), halo = static_cast<float>(l.halo_width), cx = static_cast<float>(c.x),
+              cz = static_cast<float>(c.z);
+  const bool capsule = l.descriptors.margin == LesionMargin::circumscribed, in_gland = c.z > p.skin + p.fat;
+  const float tissue_db =
+      in_gland ? 1 - 3 * static_cast<float>(1 - p.density) : -9.0f;  // what it grows in; its contrast is relative to that
+  const float mean_db = tissue_db + static_cast<float>(l.contrast_db), reach = static_cast<float>(0.8 * std::sqrt(c.a * c.b) + 2);
+  const std::vector<int> nearest = nearest_spicules(l);
   canvas.for_cells(left - reach, top - reach, right + reach, bottom + reach, [&](int64_t k, float x, float z) {
     int step = 0;
-    const float d = c.distance(x, z, &step);
+    const float d = c.distance(x, z, &step), inside = 1 - smooth_step(d, -blur, blur + 0.02f);
     if (d > reach) return;
-    const float inside = 1 - smooth_step(d, -blur, blur + 0.02f);
-    if (!l.spicules.empty() && d > -0.5f) {
+    if (!nearest.empty() && d > -0.5f) {
       const Spicule& ray = l.spicules[nearest[step]];
-      float off = std::abs(ray.angle - static_cast<float>(step));
-      off = std::min(off, Contour::steps - off) * 6.2831853f / Contour::steps *
-            std::hypot(x - static_cast<float>(c.x), z - static_cast<float>(c.z));
-      const float along = clamped(1 - d / ray.length, 0, 1), core = off / (ray.width * along + 0.05f),
-                  side = (off - 1.6f * ray.width * along) / 0.25f;
       canvas.db()[k] +=
-          along > 0 ? -10 * std::min(1.0f, 2 * along) * math::exp(-0.5f * core * core) + 4 * along * math::exp(-0.5f * side * side) : 0;
-      canvas.mirror()[k] *= 1 - 0.7f * along;
+          spicule_db(ray, ray.away(step) * (6.2831853f / Contour::steps) * std::sqrt((x - cx) * (x - cx) + (z - cz) * (z - cz)), d);
     }
     if (l.halo_db > 0)
-      canvas.db()[k] +=
-          static_cast<float>(l.halo_db) * smooth_step(d, -0.2f, 0.2f) * (1 - smooth_step(d, 0.6f * halo_width, 1.4f * halo_width));
-    float matter = inside_db + rough * slow.data<float>()[k] + 0.5f * quick.data<float>()[k];
-    if (mu > 0) {  // compound K: power times Gamma(μ, 1/μ), from a normal field by Wilson and Hilferty's cube
-      const float root = 1 - 1 / (9 * mu) + quick.data<float>()[k] / (3 * std::sqrt(mu)), tau = std::max(0.03f, root * root * root);
-      matter += decibel_of_power(tau);
-    }
-    canvas.db()[k] = mix(canvas.db()[k], matter, inside);
+      canvas.db()[k] += static_cast<float>(l.halo_db) * smooth_step(d, -0.2f, 0.2f) * (1 - smooth_step(d, 0.6f * halo, 1.4f * halo));
+    canvas.db()[k] = mix(canvas.db()[k], lesion_db(l, mean_db, slow.data<float>()[k], quick.data<float>()[k]), inside);
     canvas.alpha()[k] = mix(canvas.alpha()[k], static_cast<float>(l.attenuation), inside);
     canvas.mirror()[k] *= 1 - inside;
-    if (smooth && std::abs(d) < 1) {  // a thin capsule, seen where it faces the beam
-      const float across = (z - static_cast<float>(c.z)) / static_cast<float>(c.b), rim = (d - 0.12f) / 0.13f;
-      canvas.mirror()[k] += 0.9f * math::exp(-0.5f * rim * rim) * std::min(1.0f, across * across * across * across);
+    if (capsule) {  // thin, seen where it faces the beam
+      const float across = (z - cz) / static_cast<float>(c.b);
+      canvas.mirror()[k] += 0.9f * line_profile(d - 0.12f, 0.13f) * std::min(1.0f, across * across * across * across);
     }
   });
-  if (!smooth) return;
-  for (const double edge : {left, right})  // refraction at the sides: a loss of up to 5 dB below each
-    canvas.for_cells(edge - 2, c.z - 1, edge + 2, c.z + 1, [&](int64_t k, float x, float) {
-      const float away = (x - static_cast<float>(edge)) / 0.45f;
-      canvas.alpha()[k] += static_cast<float>(5 / (0.4 * p.domain.frequency)) * math::exp(-0.5f * away * away);
-    });
+}
+
+// Refraction at the sides of a smooth lesion: a loss of up to 5 dB below each.
+void BreastPainter::edge_shadows() {
+  const Contour& c = p.lesion.contour;
+  const auto [left, top, right, bottom] = c.extent();
+  const float rate = static_cast<float>(5 / (0.4 * p.domain.frequency));  // over 2 mm of depth
+  for (const double edge : {left, right})
+    canvas.for_cells(edge - 2, c.z - 1, edge + 2, c.z + 1,
+                     [&](int64_t k, float x, float) { canvas.alpha()[k] += rate * line_profile(x - static_cast<float>(edge), 0.45f); });
 }
 
 void BreastPainter::calcifications() {
@@ -350,14 +361,16 @@ const std::vector<Domain>& breast_domains() {
   return all;
 }
 
+Domain breast_domain(uint64_t seed, uint64_t patient, const SimulateOptions& o) {
+  Random random(seed, "breast patient", patient);
+  return drawn_domain(random, breast_domains(), o.domain);
+}
+
 BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, const SimulateOptions& o) {
   Random random(seed, "breast patient", patient);
   BreastPatient p;
   p.seed = seed, p.patient = patient;
-  const auto& domains = breast_domains();
-  const size_t drawn = static_cast<size_t>(random.below(static_cast<int64_t>(domains.size())));
-  const auto named = std::find_if(domains.begin(), domains.end(), [&](const Domain& d) { return d.name == o.domain; });
-  p.domain = named != domains.end() ? *named : domains[drawn];
+  p.domain = drawn_domain(random, breast_domains(), o.domain);
   p.skin = random.uniform(1.2, 2.4), p.fat = random.uniform(3, 11), p.gland = random.uniform(8, 18), p.muscle = random.uniform(4, 9);
   p.slope = random.normal() * 0.06, p.density = random.uniform(0.2, 1), p.attenuation = random.uniform(0.5, 0.85),
   p.rib_width = random.chance(0.35) ? random.uniform(8, 16) : 0, p.rib_x = random.uniform(0, p.domain.width);

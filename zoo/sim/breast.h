@@ -30,8 +30,8 @@ struct Descriptors {
   bool not_parallel = false;  // taller than wide
   LesionMargin margin = LesionMargin::circumscribed;
   EchoPattern echo = EchoPattern::hypoechoic;
-  Posterior posterior = Posterior::none;  // an anechoic lesion (a cyst) always enhances
-  bool halo = false, calcifications = false;
+  Posterior posterior = Posterior::none;      // an anechoic lesion (a cyst) always enhances
+  bool halo = false, calcifications = false;  // a cyst has none of the latter
 };
 
 // A star-shaped contour, and where a point lies relative to it.
@@ -49,8 +49,12 @@ struct Contour {
 };
 
 struct Spicule {
-  float angle, length, width;
-};  // step of φ, mm, mm
+  float angle, length, width;  // step of φ, mm, mm
+  float away(int step) const {
+    const float d = angle > static_cast<float>(step) ? angle - static_cast<float>(step) : static_cast<float>(step) - angle;
+    return d < Contour::steps - d ? d : Contour::steps - d;
+  }
+};
 struct Point {
   double x, z, level_db;
 };  // mm
@@ -80,6 +84,7 @@ struct BreastPatient {
 };
 
 const std::vector<Domain>& breast_domains();
+Domain breast_domain(uint64_t seed, uint64_t patient, const SimulateOptions& options);  // the patient's scanner
 
 BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, const SimulateOptions& options);
 Sample breast_sample(const BreastPatient& patient, int64_t frame, const SimulateOptions& options);  // without Meta.id, patient, source

@@ -43,7 +43,7 @@ Descriptors draw_descriptors(Random& random, bool malignant, double overlap) {
   d.posterior = draw<Posterior>(random, posterior_prior, malignant, overlap);
   d.halo = draw<bool>(random, halo_prior, malignant, overlap);
   d.calcifications = draw<bool>(random, calcification_prior, malignant, overlap);
-  if (d.echo == EchoPattern::anechoic) d.posterior = Posterior::enhancement;
+  if (d.echo == EchoPattern::anechoic) d.posterior = Posterior::enhancement, d.calcifications = false;
   return d;
 }
 
@@ -150,8 +150,8 @@ double oracle_malignancy(const Descriptors& d, double overlap) {
         std::log(probability(prior, static_cast<int>(value), true, overlap) / probability(prior, static_cast<int>(value), false, overlap));
   };
   add(shape_prior, d.shape), add(orientation_prior, d.not_parallel), add(margin_prior, d.margin), add(echo_prior, d.echo);
-  if (d.echo != EchoPattern::anechoic) add(posterior_prior, d.posterior);
-  add(halo_prior, d.halo), add(calcification_prior, d.calcifications);
+  if (d.echo != EchoPattern::anechoic) add(posterior_prior, d.posterior), add(calcification_prior, d.calcifications);
+  add(halo_prior, d.halo);
   return 1 / (1 + std::exp(-log_ratio));
 }
 

@@ -5,6 +5,7 @@
 
 #include "tensor/random.h"
 #include "zoo/sim/decibel.h"
+#include "zoo/sim/engine.h"
 #include "zoo/sim/noise.h"
 
 namespace sono::zoo::sim {
@@ -53,6 +54,14 @@ class Canvas {
  private:
   uint64_t seed, patient;
 };
+
+// The named scanner, or the patient's: the first draw of its generator.
+inline Domain drawn_domain(Random& random, const std::vector<Domain>& all, const std::string& name) {
+  const size_t drawn = static_cast<size_t>(random.below(static_cast<int64_t>(all.size())));
+  for (const Domain& d : all)
+    if (d.name == name) return d;
+  return all[drawn];
+}
 
 // The profile of a thin line: about exp(-(distance / width)² / 2), and 0 beyond 2.7 widths.
 inline float line_profile(float distance, float width) { return bump(distance * distance / (width * width)); }

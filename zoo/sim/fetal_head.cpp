@@ -279,7 +279,7 @@ Grid acquisition_grid(const HeadPatient& p, const Frame& f) {
   const double deepest =
       std::min(std::max(polar_depth(R, left, bottom), polar_depth(R, right, bottom)), std::max(p.z + half_height(p) + 25, bottom));
   Grid g;
-  g.radius = R, g.z0 = std::max(0.0, top + (std::cos(angle) - 1) * 0.0), g.dz = 1.1 * axial_sigma(p.domain);
+  g.radius = R, g.z0 = std::max(0.0, top), g.dz = 1.1 * axial_sigma(p.domain);
   g.rows = static_cast<int64_t>(std::ceil((deepest - g.z0) / g.dz)) + 1;
   const double widest = std::max(std::abs(std::atan2(left, std::max(top, 0.0) + R)), std::abs(std::atan2(right, std::max(top, 0.0) + R)));
   angle = std::min(angle, widest);
@@ -383,14 +383,16 @@ const std::vector<Domain>& head_domains() {
   return all;
 }
 
+Domain head_domain(uint64_t seed, uint64_t patient, const SimulateOptions& o) {
+  Random random(seed, "head patient", patient);
+  return drawn_domain(random, head_domains(), o.domain);
+}
+
 HeadPatient head_patient(uint64_t seed, uint64_t patient, const SimulateOptions& o) {
   Random random(seed, "head patient", patient);
   HeadPatient p;
   p.seed = seed, p.patient = patient;
-  const auto& domains = head_domains();
-  const size_t drawn = static_cast<size_t>(random.below(static_cast<int64_t>(domains.size())));
-  const auto named = std::find_if(domains.begin(), domains.end(), [&](const Domain& d) { return d.name == o.domain; });
-  p.domain = named != domains.end() ? *named : domains[drawn];
+  p.domain = drawn_domain(random, head_domains(), o.domain);
   p.domain.noise_db += 8 * o.difficulty - 2.4;
   p.plane = static_cast<HeadPlane>(random.below(4));
   p.a = random.uniform(25, 60), p.b = p.a * random.uniform(0.70, 0.85);
@@ -409,7 +411,7 @@ Sample head_sample(const HeadPatient& patient, int64_t frame, const SimulateOpti
   p.tilt = std::remainder(p.tilt + random.uniform(-0.08, 0.08), pi), p.x += random.uniform(-4, 4), p.z += random.uniform(-2, 4);
   const Frame view = picture(p, o, random);
   const Grid grid = acquisition_grid(p, view);
-  const double step = std::max(0.35, 0.5 * view.spacing), margin = 6;
+  const double step = std::max(0.4, 0.6 * view.spacing), margin = 6;
   const double left = view.left - margin, top = std::max(view.top, 0.0) - margin,
                width = view.spacing * static_cast<double>(o.width) + 2 * margin,
                height = view.top + view.spacing * static_cast<double>(o.height) + margin - top;

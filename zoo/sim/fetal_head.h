@@ -33,6 +33,7 @@ struct HeadPatient {
 };
 
 const std::vector<Domain>& head_domains();
+Domain head_domain(uint64_t seed, uint64_t patient, const SimulateOptions& options);  // the patient's scanner
 
 HeadPatient head_patient(uint64_t seed, uint64_t patient, const SimulateOptions& options);
 Sample head_sample(const HeadPatient& patient, int64_t frame, const SimulateOptions& options);  // without Meta.id, patient, source

@@ -69,7 +69,7 @@ class Breast : public Simulated {
   }
   sim::BreastPatient of(uint64_t p) const { return sim::breast_patient(seed_, p, malignant(p), options_); }
   Sample draw(uint64_t p, int64_t frame) const override { return sim::breast_sample(of(p), frame, options_); }
-  std::string domain(uint64_t p) const override { return of(p).domain.name; }
+  std::string domain(uint64_t p) const override { return sim::breast_domain(seed_, p, options_).name; }
 };
 
 class FetalHead : public Simulated {
@@ -82,7 +82,7 @@ class FetalHead : public Simulated {
  private:
   sim::HeadPatient of(uint64_t p) const { return sim::head_patient(seed_, p, options_); }
   Sample draw(uint64_t p, int64_t frame) const override { return sim::head_sample(of(p), frame, options_); }
-  std::string domain(uint64_t p) const override { return of(p).domain.name; }
+  std::string domain(uint64_t p) const override { return sim::head_domain(seed_, p, options_).name; }
 };
 
 // "a, b"
