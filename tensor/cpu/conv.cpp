@@ -1,6 +1,7 @@
 // Convolution on the CPU, with its two adjoints.
 //
 // FLOPs 2 * N * Do*Ho*Wo * kD*kH*kW * C/groups * O in each of the three.
+//   winograd    3 x 3, stride 1, channels in sixteens, f32: a quarter of the multiplications (conv_winograd.cpp)
 //   rows        matrix products over overlapping rows, any geometry, f32 (conv_rows.cpp)
 //   reference   the definition, any geometry, f32 and f64
 #include <algorithm>
@@ -74,9 +75,13 @@ void weight(const ConvArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<ConvArgs> forward[] = {{"rows", rows::fits, rows::forward}, {"reference", reference::fits, reference::forward}};
-constexpr Implementation<ConvArgs> input[] = {{"rows", rows::fits, rows::input}, {"reference", reference::fits, reference::input}};
-constexpr Implementation<ConvArgs> weight[] = {{"rows", rows::fits, rows::weight}, {"reference", reference::fits, reference::weight}};
+constexpr Implementation<ConvArgs> forward[] = {{"winograd", winograd::fits, winograd::forward},
+                                                {"rows", rows::fits, rows::forward},
+                                                {"reference", reference::fits, reference::forward}};
+constexpr Implementation<ConvArgs> input[] = {
+    {"winograd", winograd::fits, winograd::input}, {"rows", rows::fits, rows::input}, {"reference", reference::fits, reference::input}};
+constexpr Implementation<ConvArgs> weight[] = {
+    {"winograd", winograd::fits, winograd::weight}, {"rows", rows::fits, rows::weight}, {"reference", reference::fits, reference::weight}};
 
 }  // namespace
 

@@ -11,4 +11,11 @@ void input(const ConvArgs& a);
 void weight(const ConvArgs& a);
 }  // namespace rows
 
+namespace winograd {  // conv_winograd.cpp: 3 x 3, stride 1, channels in sixteens
+bool fits(const ConvArgs& a);
+void forward(const ConvArgs& a);
+void input(const ConvArgs& a);
+void weight(const ConvArgs& a);
+}  // namespace winograd
+
 }  // namespace sono::kernels

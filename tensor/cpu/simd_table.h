@@ -44,6 +44,15 @@ struct Simd {
   void (*transpose)(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to,
                     int64_t ld_to);  // to[c * ld_to + r] = from[r * ld_from + c]
 
+  // Winograd's F(4x4, 3x3), for one tile and all its channels (a multiple of 16); `step` apart lie the 36 results.
+  void (*winograd_input)(const float* x, int64_t row, int64_t pixel, int64_t channels, float* v, int64_t step);  // B^T x B of 6 x 6 pixels
+  void (*winograd_output)(const float* m, int64_t step, int64_t channels, const float* bias, float* y, int64_t row, int64_t pixel,
+                          int64_t rows, int64_t columns);  // A^T m A, the first rows x columns of 4 x 4 pixels
+  void (*winograd_gradient)(const float* y, int64_t row, int64_t pixel, int64_t channels, float* z,
+                            int64_t step);                                                              // A y A^T of 4 x 4 pixels
+  void (*winograd_weight)(const float* w, int64_t tap, int64_t size, float* u, int64_t step);           // G w G^T of `size` filters
+  void (*winograd_weight_gradient)(const float* u, int64_t step, int64_t size, float* w, int64_t tap);  // G^T u G
+
   // Pooling of a row; x is an image, y and index the row's first pixel. *_at and *_unpool say whether every index lay in its window;
   // *_unpool write all positions of the windows.
   void (*max_pool_row)(const Windows&, const float* x, float* y, int32_t* index);
