@@ -35,7 +35,7 @@ void start() {
   register_pool();
   register_reduce();
   register_softmax();
-  register_device(Device::cuda, {allocate, release, copy});
+  register_device(Device::cuda, {allocate, release, copy, device_is_emulated});
 }
 
 bool emulated() { return device_is_emulated; }

@@ -116,7 +116,7 @@ Pool& pool(Device device) {
 
 }  // namespace
 
-Storage::Storage(size_t wanted, Device on) : bytes(size_class(wanted)), device(on) { data = pool(on).take(bytes, on); }
+Storage::Storage(size_t wanted, Device on) : bytes(pool(on).memory.exact ? wanted : size_class(wanted)), device(on) { data = pool(on).take(bytes, on); }
 Storage::~Storage() { pool(device).give(data, bytes); }
 
 MemoryStats memory_stats(Device device) { return pool(device).stats(); }

@@ -32,6 +32,7 @@ struct DeviceMemory {
   void* (*allocate)(size_t bytes);  // null if there is none left
   void (*release)(void* p);
   void (*copy)(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
+  bool exact = false;  // blocks of the very size asked for, so that address sanitizer sees a kernel's first byte too far; else size classes
 };
 void register_device(Device device, const DeviceMemory& memory);
 bool has_device(Device device);

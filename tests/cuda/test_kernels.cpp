@@ -1,3 +1,4 @@
+#include "tensor/memory.h"
 #include "tests/cuda/compare.h"
 
 using namespace sono;
@@ -48,6 +49,16 @@ TEST_CASE_FIXTURE(Started, "the device copies, clones and fills") {
   CHECK(Tensor({0, 4}, Dtype::f32, Device::cuda).to(Device::cpu).size() == 0);
   CHECK(Tensor::scalar(3, Dtype::f32, Device::cuda).item() == 3);
 }
+
+#ifdef SONO_CUDA_EMULATED
+TEST_CASE_FIXTURE(Started, "the emulated device gives exactly the memory asked for, full of NaN") {
+  const int64_t before = memory_stats(Device::cuda).live;
+  const Tensor x({3, 5}, Dtype::f32, Device::cuda);
+  CHECK(memory_stats(Device::cuda).live == before + 60);
+  empty_cache(Device::cuda);
+  for (float v : Tensor({1, 7919}, Dtype::f32, Device::cuda).to_vector<float>()) REQUIRE(v != v);
+}
+#endif
 
 TEST_CASE_FIXTURE(Started, "elementwise maps and their vjps") {
   for (Dtype dtype : reals)
