@@ -13,7 +13,7 @@
 #include "tensor/random.h"
 #include "zoo/report/assets.h"
 #include "zoo/report/paint.h"
-#include "zoo/report/png.h"
+#include "zoo/data/png_encode.h"
 #include "zoo/report/report.h"
 
 using namespace sono;

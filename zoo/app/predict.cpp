@@ -10,7 +10,7 @@
 #include "zoo/data/image.h"
 #include "zoo/data/open.h"
 #include "zoo/report/paint.h"
-#include "zoo/report/png.h"
+#include "zoo/data/png_encode.h"
 
 namespace sono::zoo::app {
 namespace {

@@ -1,6 +1,20 @@
 #include "zoo/data/itk_reader.h"
 
 #include <dlfcn.h>
+
+// Debian's ITK was configured for g++ alone and its first header refuses other compilers: clang passes as g++ 12 for this one header.
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wbuiltin-macro-redefined"
+#pragma push_macro("__clang__")
+#pragma push_macro("__GNUC__")
+#undef __clang__
+#undef __GNUC__
+#define __GNUC__ 12
+#include <itk_compiler_detection.h>
+#pragma pop_macro("__GNUC__")
+#pragma pop_macro("__clang__")
+#endif
+
 #include <itkBMPImageIO.h>
 #include <itkJPEGImageIO.h>
 #include <itkMetaImageIO.h>

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <numeric>
+#include <tuple>
 
 #include "tensor/parallel.h"
 #include "tensor/random.h"
@@ -172,8 +173,8 @@ Grouping leak_groups(const Dataset& data) {
 
 std::string named(const Dataset& data, std::vector<Duplicate> pairs, size_t room) {
   const auto across = [&](const Duplicate& d) { return data.category(d.a) != data.category(d.b); };
-  std::stable_sort(pairs.begin(), pairs.end(), [&](const Duplicate& p, const Duplicate& q) {
-    return std::make_pair(across(p), p.identical) > std::make_pair(across(q), q.identical);
+  std::sort(pairs.begin(), pairs.end(), [&](const Duplicate& p, const Duplicate& q) {
+    return std::make_tuple(!across(p), !p.identical, p.a, p.b) < std::make_tuple(!across(q), !q.identical, q.a, q.b);
   });
   std::vector<std::string> words;
   for (const Duplicate& d : pairs) words.push_back(shown(data.meta(d.a).id) + (d.identical ? " = " : " ~ ") + shown(data.meta(d.b).id));

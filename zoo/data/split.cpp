@@ -73,9 +73,13 @@ std::vector<size_t> assign(const Dataset& data, const Grouping& g, const std::ve
   std::vector<double> totals(categories + 1);
   for (size_t i = 0; i < stratum.size(); i++)
     for (const size_t c : {stratum[i], categories}) counts[static_cast<size_t>(g.group[i])][c]++, totals[c]++;
-  Indices order = Random(seed, "split").permutation(g.groups);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return counts[static_cast<size_t>(a)].back() > counts[static_cast<size_t>(b)].back(); });
+  const Indices drawn = Random(seed, "split").permutation(g.groups);
+  Indices rank(groups), order = drawn;  // the largest first, equals as drawn
+  for (size_t i = 0; i < groups; i++) rank[static_cast<size_t>(drawn[i])] = static_cast<int64_t>(i);
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    const auto i = static_cast<size_t>(a), j = static_cast<size_t>(b);
+    return counts[i].back() != counts[j].back() ? counts[i].back() > counts[j].back() : rank[i] < rank[j];
+  });
   Parts parts(shares, totals);
   std::vector<size_t> part(groups), members(shares.size());
   for (int64_t k : order) members[part[static_cast<size_t>(k)] = parts.take(counts[static_cast<size_t>(k)])]++;

@@ -11,7 +11,7 @@
 #include "tensor/files.h"
 #include "zoo/report/assets.h"
 #include "zoo/report/paint.h"
-#include "zoo/report/png.h"
+#include "zoo/data/png_encode.h"
 
 namespace sono::zoo {
 

@@ -1,10 +1,14 @@
-#include "zoo/report/png.h"
+#include "zoo/data/png_encode.h"
 
 #include <zlib.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <vector>
+
+#include "tensor/files.h"
+#include "zoo/data/image.h"
 
 namespace sono::zoo {
 
@@ -103,5 +107,19 @@ std::string base64(std::string_view bytes) {
 }
 
 std::string png_uri(const Tensor& image) { return "data:image/png;base64," + base64(encode_png(image)); }
+
+void write_png(const std::string& path, const Tensor& image) {
+  const int64_t channels = image.rank() == 3 ? image.dim(2) : 1;
+  if ((image.rank() != 2 && image.rank() != 3) || (channels != 1 && channels != 3) || image.size() == 0)
+    throw ShapeError("[write_png] " + path + ": image " + to_string(image.shape()) + " must be (H, W), (H, W, 1) or (H, W, 3)");
+  if (image.dtype() == Dtype::u8) return write_file_atomically(path, encode_png(image));
+  const Tensor values = image.to(Dtype::f32);
+  Tensor bytes(image.shape(), Dtype::u8);
+  for (int64_t i = 0; i < bytes.size(); i++) {
+    const float v = values.data<float>()[i];
+    bytes.data<uint8_t>()[i] = static_cast<uint8_t>(std::lround(255.0f * (v > 0 ? std::min(v, 1.0f) : 0.0f)));  // NaN is black
+  }
+  write_file_atomically(path, encode_png(bytes));
+}
 
 }  // namespace sono::zoo
