@@ -11,6 +11,7 @@ namespace sono::zoo {
 void ClassifierSettings::list(Settings& s) {
   s.add("crop", crop, {"none", "lesion"}, "what the network sees: the whole image, or the square around the lesion's mask");
   s.add("margin", margin, 0, 4, "crop=lesion: share of the lesion's size added on each side");
+  s.add("outline", outline, "crop=lesion: the lesion's mask is a second channel, so that its shape is seen");
   s.add("smoothing", smoothing, 0, 0.5, "label smoothing of the cross-entropy");
   s.add("normal", normal, "BUSI, AUL-liver: 'normal' is a category too");
   NetworkSettings::list(s);
@@ -67,6 +68,13 @@ Sample crop_to_lesion(const Sample& sample, double margin) {
 }
 
 Sample Classifier::prepare(const Sample& sample) const { return base().crop == "lesion" ? crop_to_lesion(sample, base().margin) : sample; }
+
+Tensor Classifier::input(const Sample& fitted) const {
+  const Tensor image = standardised(fitted.image, fitted.scan_mask);
+  if (!sees_outline()) return image;
+  if (!fitted.labels.mask) throw Error(fitted.meta.id + ": has no mask, which crop=lesion shows to the network; give one, or train with --set outline=false");
+  return concat({image, fitted.labels.mask.to(Dtype::f32).view({image.dim(0), image.dim(1), 1})}, 2);
+}
 
 Tensor Classifier::loss(const Tensor& logits, const Batch& batch) {
   if (!batch.categories) throw Error("a classifier wants a category of every case");

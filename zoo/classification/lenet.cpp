@@ -35,7 +35,7 @@ class LeNetSystem : public Classifier {
     return {.name = "lenet",
             .title = "LeNet-5 for ultrasound pictures",
             .task = "classification: benign or malignant, or the categories that the folder names",
-            .input = "B-mode image, whole or cropped to the lesion (--crop lesion); letterboxed to height x width",
+            .input = "B-mode image, whole, or cropped to the lesion with its mask as a second channel (--crop lesion); letterboxed to height x width",
             .method = "two 5x5 convolutions with 2x2 max pools, three linear layers; momentum; ReLU, tanh or Maxout",
             .reference = "LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998",
             .claim = "",
@@ -55,7 +55,7 @@ class LeNetSystem : public Classifier {
       else if (options_.activation == "tanh") net->append<Tanh>();
       else net->append<Relu>();
     };
-    net->append<Conv2d>({.in = 1, .out = 6 * pieces, .kernel = 5, .padding = 2});
+    net->append<Conv2d>({.in = channels(), .out = 6 * pieces, .kernel = 5, .padding = 2});
     activation();
     net->append<MaxPool>(PoolOptions{});
     net->append<Conv2d>({.in = 6, .out = 16 * pieces, .kernel = 5});

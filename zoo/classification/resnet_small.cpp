@@ -42,18 +42,18 @@ class ResNetSmallSystem : public Classifier {
     return {.name = "resnet-small",
             .title = "a small residual network that tells categories apart",
             .task = "classification: benign or malignant, or the categories that the folder names",
-            .input = "B-mode image, whole or cropped to the lesion (--crop lesion); letterboxed to height x width",
+            .input = "B-mode image, whole, or cropped to the lesion with its mask as a second channel (--crop lesion); letterboxed to height x width",
             .method = "stride-2 stem, four stages of residual blocks, mean over space; five of them averaged; cross-entropy with label smoothing, AdamW, averaged weights",
             .reference = "He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016",
             .claim = "",
             .measured = "see README: BUSI, whole images and lesion crops",
-            .limits = "a category is not a finding; a crop must be given, or a mask to crop by, where it was trained on crops"};
+            .limits = "a category is not a finding; trained on crops it wants the lesion's mask, which an expert or unet has to draw"};
   }
   std::string default_source() const override { return "sim:breast"; }
 
  protected:
   ResNetSmallSettings& base() override { return options_; }
-  std::unique_ptr<Module> build() override { return std::make_unique<Ensemble>(options_.members, ResNetSmall::Options{.in = 1, .classes = classes(), .widths = options_.widths, .blocks = options_.blocks}); }
+  std::unique_ptr<Module> build() override { return std::make_unique<Ensemble>(options_.members, ResNetSmall::Options{.in = channels(), .classes = classes(), .widths = options_.widths, .blocks = options_.blocks}); }
   Tensor forward(Module& network, const Tensor& images) override { return static_cast<Ensemble&>(network)(images); }
 
  private:

@@ -114,11 +114,13 @@ std::shared_ptr<CachedDataset> NetworkSystem::cache(const Data& data) const {
   return std::make_shared<CachedDataset>(prepared, CacheOptions{.height = base().height, .width = base().width, .mode = fit_mode()});
 }
 
+Tensor NetworkSystem::input(const Sample& fitted) const { return standardised(fitted.image, fitted.scan_mask); }
+
 Batch NetworkSystem::make_batch(const std::vector<Sample>& samples) const {
   std::vector<Tensor> images, masks;
   std::vector<int32_t> categories;
   for (const Sample& s : samples) {
-    images.push_back(standardised(s.image, s.scan_mask));
+    images.push_back(input(s));
     if (s.labels.mask) masks.push_back(s.labels.mask);
     if (s.labels.category) categories.push_back(*s.labels.category);
   }
@@ -224,7 +226,7 @@ void NetworkSystem::load(const std::string& folder, const nlohmann::json& descri
 }
 
 std::string NetworkSystem::summary() {
-  return summarize(*network_, [&] { forward(*network_, Tensor::zeros({1, base().height, base().width, 1})); }).table();
+  return summarize(*network_, [&] { forward(*network_, Tensor::zeros({1, base().height, base().width, channels()})); }).table();
 }
 
 EvaluateOptions NetworkSystem::evaluation() const { return {.system = card().name, .mask_labels = mask_labels_, .categories = categories_}; }

@@ -51,6 +51,8 @@ class NetworkSystem : public System {
 
   virtual std::shared_ptr<const Dataset> open_folder(const std::string& folder) const = 0;
   virtual Sample prepare(const Sample& sample) const { return sample; }  // before it is fitted to the network's size: crop a lesion
+  virtual Tensor input(const Sample& fitted) const;                      // (height, width, channels()), standardised
+  virtual int64_t channels() const { return 1; }
   virtual std::unique_ptr<Module> build() = 0;                           // from the settings and label names
   virtual Tensor forward(Module& network, const Tensor& images) = 0;     // logits
   virtual Tensor loss(const Tensor& logits, const Batch& batch) = 0;     // one value
