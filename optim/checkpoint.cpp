@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "optim/checksum.h"
 #include "tensor/random.h"
@@ -16,12 +17,15 @@ constexpr const char* layout = "channels last; convolution (k..., in, out), line
 
 [[noreturn]] void fail(const std::string& path, const std::string& why) { throw FileError(path + ": " + why); }
 
-// ---- numbers as text that reads back to the same bits -----------------------------------------------------------------------------------------
-template <class T> std::string text(T value) {
+// ---- numbers as text that reads back to the same bits
+// -----------------------------------------------------------------------------------------
+template <class T>
+std::string text(T value) {
   char buffer[40];
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
 }
-template <class T> T number(const std::string& path, const Metadata& metadata, const std::string& key) {
+template <class T>
+T number(const std::string& path, const Metadata& metadata, const std::string& key) {
   const auto found = metadata.find(key);
   T value{};
   if (found == metadata.end()) fail(path, "damaged checkpoint: its metadata lacks '" + key + "'");
@@ -59,10 +63,13 @@ TensorFile read(const std::string& path) {
   const Metadata& m = file.metadata;
   const auto value = [&](const char* key) { return m.count(key) ? m.at(key) : std::string(); };
   const std::string format = value("format");
-  if (format != weights_format && format != checkpoint_format) fail(path, "neither weights nor a checkpoint of Sonograd: its metadata names no such format");
+  if (format != weights_format && format != checkpoint_format)
+    fail(path, "neither weights nor a checkpoint of Sonograd: its metadata names no such format");
   if (value("version") != version)
-    fail(path, "is of format version '" + value("version") + "', this program reads version " + version + "; use the program that wrote it, or train again");
-  if (value("checksum") != checksum(file.tensors, m)) fail(path, "is damaged: its checksum does not match; use an older checkpoint, or train again");
+    fail(path, "is of format version '" + value("version") + "', this program reads version " + version +
+                   "; use the program that wrote it, or train again");
+  if (value("checksum") != checksum(file.tensors, m))
+    fail(path, "is damaged: its checksum does not match; use an older checkpoint, or train again");
   return file;
 }
 
@@ -105,14 +112,34 @@ void load_parts(const NamedTensors& tensors, Training& t) {
 std::string kind_of(const Training& t) { return t.optimizer ? t.optimizer->kind() : "none"; }
 std::string parts_of(const Training& t) { return std::string(t.ema ? "ema " : "") + (t.plateau ? "plateau" : ""); }
 
+// What differs between two recipes: the keys, if both are JSON objects.
+std::string difference(const std::string& there, const std::string& here) {
+  using Json = nlohmann::ordered_json;
+  const Json a = Json::parse(there, nullptr, false), b = Json::parse(here, nullptr, false);
+  if (!a.is_object() || !b.is_object()) return there + " there, " + here + " here";
+  std::string all;
+  const auto value = [](const Json& object, const std::string& key) { return object.contains(key) ? object[key].dump() : "nothing"; };
+  const auto add = [&](const std::string& key) {
+    all += (all.empty() ? "" : "; ") + key + " " + value(a, key) + " there, " + value(b, key) + " here";
+  };
+  for (const auto& [key, v] : a.items())
+    if (!b.contains(key) || b[key] != v) add(key);
+  for (const auto& [key, v] : b.items())
+    if (!a.contains(key)) add(key);
+  return all;
+}
+
 void check_recipe(const std::string& path, const Training& t, const Metadata& m) {
   const auto value = [&](const char* key) { return m.count(key) ? m.at(key) : std::string(); };
   if (value("optimizer") != kind_of(t))
-    fail(path, "was trained with optimizer '" + value("optimizer") + "', not '" + kind_of(t) + "'; resume with the same, or start a new training");
+    fail(path, "was trained with optimizer '" + value("optimizer") + "', not '" + kind_of(t) +
+                   "'; resume with the same, or start a new training");
   if (value("parts") != parts_of(t))
-    fail(path, "was trained with '" + value("parts") + "' beside the optimizer, not '" + parts_of(t) + "'; resume with the same, or start a new training");
+    fail(path, "was trained with '" + value("parts") + "' beside the optimizer, not '" + parts_of(t) +
+                   "'; resume with the same, or start a new training");
   if (!t.recipe.empty() && value("recipe") != t.recipe)
-    fail(path, "was trained with other settings: " + value("recipe") + " there, " + t.recipe + " here; resume with the same, or start a new training");
+    fail(path,
+         "was trained with other settings: " + difference(value("recipe"), t.recipe) + "; resume with the same, or start a new training");
 }
 
 }  // namespace
@@ -150,15 +177,15 @@ void load_checkpoint(const std::string& path, Training& t) {
 
   try {
     load_parts(file.tensors, t);
-  } catch (const ShapeError& e) {
-    fail(path, e.what());
-  }
+  } catch (const ShapeError& e) { fail(path, e.what()); }
   t.epoch = loaded.epoch, t.step = loaded.step, t.best = loaded.best, t.best_epoch = loaded.best_epoch, t.seconds = loaded.seconds;
   set_seed(seed);
   set_next_stream(stream);
 }
 
-void save_weights(const std::string& path, const Module& model, const Metadata& notes) { write(path, weights_format, model.state(), notes); }
+void save_weights(const std::string& path, const Module& model, const Metadata& notes) {
+  write(path, weights_format, model.state(), notes);
+}
 
 WeightsFile read_weights(const std::string& path) {
   TensorFile file = read(path);
@@ -169,9 +196,7 @@ Metadata load_weights(const std::string& path, Module& model, bool strict) {
   WeightsFile file = read_weights(path);
   try {
     model.load(file.weights, strict);
-  } catch (const ShapeError& e) {
-    fail(path, e.what());
-  }
+  } catch (const ShapeError& e) { fail(path, e.what()); }
   return std::move(file.notes);
 }
 

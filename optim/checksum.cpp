@@ -25,8 +25,8 @@ uint32_t crc32c(std::string_view bytes, uint32_t before) {
   size_t n = bytes.size();
   for (; n >= 8; n -= 8, p += 8) {
     const uint32_t low = crc ^ (p[0] | uint32_t{p[1]} << 8 | uint32_t{p[2]} << 16 | uint32_t{p[3]} << 24);
-    crc = table[7][low & 255] ^ table[6][low >> 8 & 255] ^ table[5][low >> 16 & 255] ^ table[4][low >> 24] ^ table[3][p[4]] ^ table[2][p[5]] ^
-          table[1][p[6]] ^ table[0][p[7]];
+    crc = table[7][low & 255] ^ table[6][low >> 8 & 255] ^ table[5][low >> 16 & 255] ^ table[4][low >> 24] ^ table[3][p[4]] ^
+          table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
   }
   for (; n; n--, p++) crc = (crc >> 8) ^ table[0][(crc ^ *p) & 255];
   return ~crc;

@@ -6,7 +6,8 @@ namespace sono {
 namespace {
 
 // Replaces each gradient g by f(g). A gradient may share its memory with another, so that it is not written in place.
-template <class F> void change_gradients(const Parameters& parameters, const F& f) {
+template <class F>
+void change_gradients(const Parameters& parameters, const F& f) {
   const NoGrad no_grad;
   for (const auto& p : parameters)
     if (wants_gradient(*p.value))

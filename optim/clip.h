@@ -8,7 +8,8 @@ namespace sono {
 
 double gradient_norm(const Parameters& parameters);  // sqrt of the sum of squares of all gradients; 0 if there are none
 
-// Scales all gradients by min(1, largest / (norm + 1e-6)) [Pascanu et al., ICML 2013]. Returns the norm before; if it is NaN or infinite, nothing is scaled.
+// Scales all gradients by min(1, largest / (norm + 1e-6)) [Pascanu et al., ICML 2013]. Returns the norm before; if it is NaN or infinite,
+// nothing is scaled.
 double clip_norm(const Parameters& parameters, double largest);
 
 // Every value of every gradient into [-largest, largest].

@@ -1,6 +1,7 @@
 #pragma once
 // An exponential moving average of a model's weights and running statistics [Polyak and Juditsky 1992; Tarvainen and Valpola, NIPS 2017]:
-// average = d * average + (1 - d) * weights, d = min(decay, (1 + t) / (10 + t)) at update t = 1, 2, … so that early averages are not stuck at the start.
+// average = d * average + (1 - d) * weights, d = min(decay, (1 + t) / (10 + t)) at update t = 1, 2, … so that early averages are not stuck
+// at the start.
 //
 //   Ema ema(model, 0.999);
 //   optimizer.step(); ema.update();

@@ -30,7 +30,9 @@ Lbfgs::Lbfgs(Parameters parameters, LbfgsOptions options) : Optimizer(std::move(
   if (options_.max_evaluations == 0) options_.max_evaluations = options_.max_iterations * 5 / 4;
 }
 
-void Lbfgs::step() { throw Error("[lbfgs] needs the loss as a function: step(f), where f computes the loss and its gradients and returns the loss"); }
+void Lbfgs::step() {
+  throw Error("[lbfgs] needs the loss as a function: step(f), where f computes the loss and its gradients and returns the loss");
+}
 
 std::vector<Module::Entry> Lbfgs::active() const {
   std::vector<Module::Entry> entries;
@@ -146,7 +148,8 @@ Lbfgs::Point Lbfgs::line_search(const std::function<Point(double)>& at, const Po
   return start.loss <= current.loss ? start : current;
 }
 
-Lbfgs::Point Lbfgs::zoom(const std::function<Point(double)>& at, const Point& start, Point low, Point high, int64_t tries, int64_t& evaluations) const {
+Lbfgs::Point Lbfgs::zoom(const std::function<Point(double)>& at, const Point& start, Point low, Point high, int64_t tries,
+                         int64_t& evaluations) const {
   if (low.loss > high.loss) std::swap(low, high);
   const double reach = largest(direction_);
   bool stuck = false;

@@ -24,7 +24,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Calls f(line, object) for each line of the text. False, and nothing more, at a line that is no object with a whole number "epoch".
-template <class F> bool for_lines(const std::string& text, const F& f) {
+template <class F>
+bool for_lines(const std::string& text, const F& f) {
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) {
     const Json object = Json::parse(line, nullptr, false);
@@ -36,7 +37,8 @@ template <class F> bool for_lines(const std::string& text, const F& f) {
 
 }  // namespace
 
-// ---- metrics.jsonl ---------------------------------------------------------------------------------------------------------------------------
+// ---- metrics.jsonl
+// ---------------------------------------------------------------------------------------------------------------------------
 MetricsLog::MetricsLog(std::string path, int64_t epochs) : path_(std::move(path)) {
   if (epochs > 0 && std::filesystem::exists(path_))
     for_lines(read_file(path_), [&](const std::string& line, const Json& object) {
@@ -65,13 +67,15 @@ std::vector<EpochLine> read_metrics(const std::string& path) {
   return lines;
 }
 
-// ---- TensorBoard -----------------------------------------------------------------------------------------------------------------------------
-// Protocol buffers by hand: a field is its number and wire type in one varint, then a varint (0), 8 bytes (1), length and bytes (2) or 4 bytes (5).
+// ---- TensorBoard
+// ----------------------------------------------------------------------------------------------------------------------------- Protocol
+// buffers by hand: a field is its number and wire type in one varint, then a varint (0), 8 bytes (1), length and bytes (2) or 4 bytes (5).
 //   Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; SessionLog session_log = 7; }
 //   Summary { repeated Value value = 1; }  Value { string tag = 1; float simple_value = 2; }  SessionLog { enum status = 1 (START = 1); }
 namespace {
 
-template <class T> std::string little_endian(T value) {
+template <class T>
+std::string little_endian(T value) {
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
   std::string bytes;
@@ -126,14 +130,17 @@ void EventWriter::record(const std::string& event) {
   throw FileError(path_ + ": " + reason + (cut ? "" : "; its last record is not whole"));
 }
 
-// ---- the terminal ----------------------------------------------------------------------------------------------------------------------------
+// ---- the terminal
+// ----------------------------------------------------------------------------------------------------------------------------
 bool is_terminal() { return ::isatty(STDERR_FILENO) != 0; }
 
 std::string clock_text(double seconds) {
   const auto s = static_cast<long long>(std::llround(seconds));
   char text[40];
-  if (s >= 3600) std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-  else std::snprintf(text, sizeof text, "%lld:%02lld", s / 60, s % 60);
+  if (s >= 3600)
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+  else
+    std::snprintf(text, sizeof text, "%lld:%02lld", s / 60, s % 60);
   return text;
 }
 
@@ -161,8 +168,10 @@ void ProgressBar::update(int64_t batches_done, double loss, double images_per_se
   char head[64], tail[128];
   std::snprintf(head, sizeof head, "epoch %lld/%lld ", static_cast<long long>(epoch_), static_cast<long long>(epochs_));
   std::snprintf(tail, sizeof tail, " %3.0f%%  loss %.4f  %.4g images/s  ETA %s", 100 * part, loss, images_per_second, eta().c_str());
-  const int room = columns_ - static_cast<int>(std::strlen(head) + std::strlen(tail)) - 3, filled = static_cast<int>(part * std::max(0, room));
-  std::string bar = room >= 5 ? "[" + std::string(static_cast<size_t>(filled), '=') + std::string(static_cast<size_t>(room - filled), ' ') + "]" : "";
+  const int room = columns_ - static_cast<int>(std::strlen(head) + std::strlen(tail)) - 3,
+            filled = static_cast<int>(part * std::max(0, room));
+  std::string bar =
+      room >= 5 ? "[" + std::string(static_cast<size_t>(filled), '=') + std::string(static_cast<size_t>(room - filled), ' ') + "]" : "";
   out_ << "\r" << (head + bar + tail).substr(0, static_cast<size_t>(columns_ - 1)) << "\033[K" << std::flush;
 }
 

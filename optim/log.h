@@ -22,7 +22,10 @@ class MetricsLog {
   std::string path_, text_;
 };
 
-struct EpochLine { int64_t epoch; Scores scores; };
+struct EpochLine {
+  int64_t epoch;
+  Scores scores;
+};
 std::vector<EpochLine> read_metrics(const std::string& path);  // FileError if a line is not such an object; null reads as NaN
 
 // TensorBoard scalars: a file events.out.tfevents.* of TFRecords (length, masked CRC-32C of it, Event message, masked CRC-32C of that).
@@ -43,7 +46,8 @@ class EventWriter {
   int file_ = -1;
 };
 
-// "epoch 3/40 [=====>      ]  45%  loss 0.2134  84 images/s  ETA 12:31", redrawn in place when `live`; otherwise nothing until the epoch is done.
+// "epoch 3/40 [=====>      ]  45%  loss 0.2134  84 images/s  ETA 12:31", redrawn in place when `live`; otherwise nothing until the epoch is
+// done.
 class ProgressBar {
  public:
   ProgressBar(std::ostream& out, bool live, int columns = 80);
@@ -61,7 +65,7 @@ class ProgressBar {
   double drawn_ = -1;
   std::chrono::steady_clock::time_point start_;
 };
-bool is_terminal();             // stderr
+bool is_terminal();                      // stderr
 std::string clock_text(double seconds);  // 75 -> "1:15", 3675 -> "1:01:15"
 
 }  // namespace sono

@@ -81,7 +81,8 @@ void Optimizer::load_state(const NamedTensors& state) {
     if (found == given.end()) throw ShapeError(what + " is missing");
     const Tensor t = found->second;
     if (t.shape() != shape || t.dtype() != dtype)
-      throw ShapeError(what + " is " + to_string(t.shape()) + " " + to_string(t.dtype()) + ", expected " + to_string(shape) + " " + to_string(dtype));
+      throw ShapeError(what + " is " + to_string(t.shape()) + " " + to_string(t.dtype()) + ", expected " + to_string(shape) + " " +
+                       to_string(dtype));
     given.erase(found);
     return t;
   };
@@ -94,11 +95,13 @@ void Optimizer::load_state(const NamedTensors& state) {
     for (size_t k = 0; k < names.size(); k++)
       if (!names[k].empty()) kept[i].values[k] = take(path + "." + names[k], value->shape(), value->dtype()).to(value->device()).clone();
   }
-  if (!given.empty()) throw ShapeError(std::string("[") + kind() + "] state " + given.begin()->first + " belongs to no parameter of this optimizer");
+  if (!given.empty())
+    throw ShapeError(std::string("[") + kind() + "] state " + given.begin()->first + " belongs to no parameter of this optimizer");
   kept_ = std::move(kept);
 }
 
-// ---- the rules -----------------------------------------------------------------------------------------------------------------------------
+// ---- the rules
+// -----------------------------------------------------------------------------------------------------------------------------
 namespace {
 void check(const char* kind, bool good, const char* rule) {
   if (!good) throw Error(std::string("[") + kind + "] " + rule);
@@ -160,7 +163,8 @@ Adam::Adam(Parameters parameters, AdamOptions options, bool decoupled)
       decoupled_(decoupled) {
   const char* name = decoupled ? "adamw" : "adam";
   check(name, options_.rate >= 0 && options_.weight_decay.value_or(0) >= 0, positive_rate);
-  check(name, options_.beta1 >= 0 && options_.beta1 < 1 && options_.beta2 >= 0 && options_.beta2 < 1, "beta1 and beta2 must be at least 0 and below 1");
+  check(name, options_.beta1 >= 0 && options_.beta1 < 1 && options_.beta2 >= 0 && options_.beta2 < 1,
+        "beta1 and beta2 must be at least 0 and below 1");
 }
 std::vector<std::string> Adam::state_names() const { return {"mean", "square", options_.amsgrad ? "largest_square" : ""}; }
 void Adam::update(std::span<const kernels::OptimizerSlot> slots, double rate, double weight_decay) {

@@ -54,7 +54,7 @@ class Optimizer {
   virtual double step(const std::function<double()>& f);
   void zero_gradients();
 
-  double rate() const { return rate_ * factor_; }    // of parameters in no group with a rate of its own
+  double rate() const { return rate_ * factor_; }  // of parameters in no group with a rate of its own
   double rate_factor() const { return factor_; }
   void set_rate_factor(double factor) { factor_ = factor; }  // a schedule's business: multiplies the rate of every group
 
@@ -78,8 +78,14 @@ class Optimizer {
   double rate_, factor_ = 1;
 
  private:
-  struct Kept { Tensor values[3]; int64_t step = 0; };
-  struct Group { double rate, weight_decay; std::vector<size_t> members; };  // members: places in parameters_
+  struct Kept {
+    Tensor values[3];
+    int64_t step = 0;
+  };
+  struct Group {
+    double rate, weight_decay;
+    std::vector<size_t> members;
+  };  // members: places in parameters_
   kernels::OptimizerSlot slot(size_t i, const Tensor& gradient);
   std::vector<Group> groups_;
   std::vector<Kept> kept_;

@@ -4,8 +4,8 @@
 //   Prefetch<Batch> batches(n, [&](int64_t i) { return make_batch(epoch, i); });
 //   for (int64_t i = 0; i < n; i++) train_on(batches.next());
 //
-// make runs on one other thread, for 0, 1, … in turn; its draws must come from Random(seed, purpose, epoch, i), not from next_stream(), so that
-// nothing depends on who is first. Its parallel_for leaves the threads of the pool to the step. What it throws is thrown by next().
+// make runs on one other thread, for 0, 1, … in turn; its draws must come from Random(seed, purpose, epoch, i), not from next_stream(), so
+// that nothing depends on who is first. Its parallel_for leaves the threads of the pool to the step. What it throws is thrown by next().
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -17,7 +17,8 @@
 
 namespace sono {
 
-template <class T> class Prefetch {
+template <class T>
+class Prefetch {
  public:
   Prefetch(int64_t n, std::function<T(int64_t)> make, int64_t ahead = 2) : make_(std::move(make)), n_(n), ahead_(ahead) {
     if (ahead_ > 0) thread_ = std::thread([this] { fill(); });

@@ -25,7 +25,9 @@ Schedule step(int64_t every, double gamma) {
   return [=](int64_t t) { return std::pow(gamma, static_cast<double>(t / every)); };
 }
 Schedule multi_step(std::vector<int64_t> milestones, double gamma) {
-  return [=](int64_t t) { return std::pow(gamma, static_cast<double>(std::count_if(milestones.begin(), milestones.end(), [&](int64_t m) { return m <= t; }))); };
+  return [=](int64_t t) {
+    return std::pow(gamma, static_cast<double>(std::count_if(milestones.begin(), milestones.end(), [&](int64_t m) { return m <= t; })));
+  };
 }
 Schedule exponential(double gamma) {
   return [=](int64_t t) { return std::pow(gamma, static_cast<double>(t)); };
@@ -40,7 +42,8 @@ Schedule cosine(int64_t total, double low) {
 }
 Schedule one_cycle(int64_t total, double rising, double start_divisor, double end_divisor) {
   positive("one_cycle", total);
-  const double top = rising * static_cast<double>(total) - 1, last = static_cast<double>(total - 1);  // the steps of the peak and of the end
+  const double top = rising * static_cast<double>(total) - 1,
+               last = static_cast<double>(total - 1);  // the steps of the peak and of the end
   return [=](int64_t step) {
     const double t = std::min(static_cast<double>(step), last);
     if (t <= top && top > 0) return anneal(1 / start_divisor, 1, t / top);
@@ -70,7 +73,9 @@ double Plateau::see(double score) {
   return factor_;
 }
 
-Tensor Plateau::state() const { return Tensor::from<double>({4}, {factor_, best_, static_cast<double>(bad_), static_cast<double>(cooling_)}); }
+Tensor Plateau::state() const {
+  return Tensor::from<double>({4}, {factor_, best_, static_cast<double>(bad_), static_cast<double>(cooling_)});
+}
 void Plateau::load_state(const Tensor& state) {
   if (state.shape() != Shape{4} || state.dtype() != Dtype::f64)
     throw ShapeError("[plateau] state is " + to_string(state.shape()) + " " + to_string(state.dtype()) + ", expected (4) f64");

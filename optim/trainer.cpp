@@ -18,7 +18,8 @@ bool better(double score, double than, bool maximise) {
 
 bool all_finite(const Tensor& t) { return std::isfinite(sum(abs(t.detach())).item()); }
 
-template <class... Values> std::string format(const char* pattern, Values... values) {
+template <class... Values>
+std::string format(const char* pattern, Values... values) {
   char text[160];
   std::snprintf(text, sizeof text, pattern, values...);
   return text;
@@ -27,7 +28,10 @@ template <class... Values> std::string format(const char* pattern, Values... val
 }  // namespace
 
 Trainer::Trainer(Module& model, Optimizer& optimizer, TrainerOptions options)
-    : model_(model), optimizer_(optimizer), options_(std::move(options)), training_{.model = model, .optimizer = &optimizer, .recipe = options_.recipe} {
+    : model_(model),
+      optimizer_(optimizer),
+      options_(std::move(options)),
+      training_{.model = model, .optimizer = &optimizer, .recipe = options_.recipe} {
   if (options_.accumulate < 1 || options_.validate_every < 1) throw Error("[trainer] accumulate and validate_every must be at least 1");
   if (options_.monitor.empty()) options_.maximise = false;  // the training loss
   if (options_.ema > 0) training_.ema = &ema_.emplace(model, options_.ema);
@@ -43,11 +47,10 @@ bool Trainer::out_of_time(double needed) const {
   return options_.max_minutes > 0 && before_ + seconds_since_start() + needed >= 60 * options_.max_minutes;
 }
 
-bool Trainer::out_of_patience() const {
-  return options_.patience > 0 && training_.epoch - training_.best_epoch >= options_.patience;
-}
+bool Trainer::out_of_patience() const { return options_.patience > 0 && training_.epoch - training_.best_epoch >= options_.patience; }
 
-// Makes the folder, removes what a killed process left half-written, loads the checkpoint if there is one, and opens the logs where it stands.
+// Makes the folder, removes what a killed process left half-written, loads the checkpoint if there is one, and opens the logs where it
+// stands.
 void Trainer::open_folder() {
   std::error_code error;
   std::filesystem::create_directories(options_.folder, error);
@@ -62,7 +65,7 @@ void Trainer::open_folder() {
   }
   if (found) load_checkpoint(file("last.safetensors"), training_);
   metrics_.emplace(file("metrics.jsonl"), training_.epoch);
-  if (training_.epoch < options_.epochs) events_.emplace(options_.folder, training_.epoch > 0 ? training_.epoch + 1 : 0);
+  if (training_.epoch < options_.epochs) events_.emplace(options_.folder, training_.epoch + 1);
 }
 
 Report Trainer::run(const AnyTask& task) {
@@ -90,7 +93,8 @@ Report Trainer::run(const AnyTask& task) {
   }
   report.ended = out_of_patience() ? "patience" : training_.epoch < options_.epochs ? "time" : "epochs";
   if (options_.restore_best && training_.best_epoch > 0) restore_best();
-  report.epoch = training_.epoch, report.best_epoch = training_.best_epoch, report.best = training_.best, report.seconds = training_.seconds;
+  report.epoch = training_.epoch, report.best_epoch = training_.best_epoch, report.best = training_.best,
+  report.seconds = training_.seconds;
   return report;
 }
 
@@ -110,8 +114,10 @@ void Trainer::keep_best() {
 }
 
 void Trainer::restore_best() {
-  if (options_.folder.empty()) model_.load(best_);
-  else load_weights(file("model.safetensors"), model_);
+  if (options_.folder.empty())
+    model_.load(best_);
+  else
+    load_weights(file("model.safetensors"), model_);
 }
 
 EpochReport Trainer::train_epoch(const AnyTask& task, ProgressBar& bar) {
@@ -121,7 +127,8 @@ EpochReport Trainer::train_epoch(const AnyTask& task, ProgressBar& bar) {
   const int64_t n = task.batches(epoch.epoch);
   if (n <= 0) throw Error("[trainer] epoch " + std::to_string(epoch.epoch) + " has no batches; is the training set empty?");
   bar.start(epoch.epoch, options_.epochs, n);
-  Prefetch<std::any> batches(n, [&](int64_t i) { return task.make_batch(epoch.epoch, i); }, options_.prefetch);
+  Prefetch<std::any> batches(
+      n, [&](int64_t i) { return task.make_batch(epoch.epoch, i); }, options_.prefetch);
 
   double loss = 0;
   int64_t images = 0;
@@ -166,7 +173,8 @@ double Trainer::gradients(const AnyTask& task, const std::vector<std::any>& batc
     if (!std::isfinite(total)) explain(task, batches, images, stream, "the loss");
     backward(weight == 1 ? loss : loss * weight);
   }
-  const double norm = options_.clip_norm > 0 ? clip_norm(optimizer_.parameters(), options_.clip_norm) : gradient_norm(optimizer_.parameters());
+  const double norm =
+      options_.clip_norm > 0 ? clip_norm(optimizer_.parameters(), options_.clip_norm) : gradient_norm(optimizer_.parameters());
   if (!std::isfinite(norm)) explain(task, batches, images, stream, "the gradient");
   if (options_.clip_value > 0) clip_value(optimizer_.parameters(), options_.clip_value);
   return total;
@@ -174,10 +182,11 @@ double Trainer::gradients(const AnyTask& task, const std::vector<std::any>& batc
 
 // Something is NaN or infinite: runs the step once more, watched, to name the operation that made it.
 void Trainer::explain(const AnyTask& task, const std::vector<std::any>& batches, int64_t images, uint64_t stream, const std::string& what) {
-  const std::string where =
-      "[trainer] epoch " + std::to_string(training_.epoch + 1) + ", step " + std::to_string(training_.step) + ": " + what + " is not finite: ";
-  const std::string advice = "; lower the learning rate or clip gradients" +
-                             (options_.folder.empty() || training_.epoch == 0 ? "" : "; the epochs before are in " + file("last.safetensors"));
+  const std::string where = "[trainer] epoch " + std::to_string(training_.epoch + 1) + ", step " + std::to_string(training_.step) + ": " +
+                            what + " is not finite: ";
+  const std::string advice =
+      "; lower the learning rate or clip gradients" +
+      (options_.folder.empty() || training_.epoch == 0 ? "" : "; the epochs before are in " + file("last.safetensors"));
   for (const auto& p : optimizer_.parameters())
     if (!all_finite(*p.value)) throw NumericError(where + p.path + " has lost its values in an earlier step" + advice);
   set_next_stream(stream);  // the same draws
@@ -189,9 +198,7 @@ void Trainer::explain(const AnyTask& task, const std::vector<std::any>& batches,
       if (!std::isfinite(loss.item())) break;  // and no operation was to blame
       backward(loss * (static_cast<double>(task.size(b)) / static_cast<double>(images)));
     }
-  } catch (const NumericError& e) {
-    throw NumericError(where + e.what() + advice);
-  }
+  } catch (const NumericError& e) { throw NumericError(where + e.what() + advice); }
   throw NumericError(where + "no operation made it from finite values, so an input or a target is not finite; look at the data");
 }
 
@@ -227,7 +234,8 @@ void Trainer::judge(EpochReport& epoch) {
 }
 
 void Trainer::log(const EpochReport& epoch, ProgressBar& bar) {
-  std::string line = format("epoch %lld/%lld  loss %.4f", static_cast<long long>(epoch.epoch), static_cast<long long>(options_.epochs), epoch.train_loss);
+  std::string line =
+      format("epoch %lld/%lld  loss %.4f", static_cast<long long>(epoch.epoch), static_cast<long long>(options_.epochs), epoch.train_loss);
   Scores row{{"train_loss", epoch.train_loss}}, events{{"train/loss", epoch.train_loss}};
   for (const auto& [name, value] : epoch.scores) {
     row.emplace_back("val_" + name, value);

@@ -1,5 +1,6 @@
 #pragma once
-// A folder of its own for a test, removed at its end.
+// A folder of its own for a test, removed at its end; in memory where the system has such a place, so that syncing does not wait for a busy
+// disk.
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,8 +9,7 @@
 #include <vector>
 
 struct Folder {
-  explicit Folder(const std::string& name)
-      : path((std::filesystem::temp_directory_path() / ("sonograd_" + name + "_" + std::to_string(::getpid()))).string()) {
+  explicit Folder(const std::string& name) : path((root() / ("sonograd_" + name + "_" + std::to_string(::getpid()))).string()) {
     std::filesystem::remove_all(path);
     std::filesystem::create_directories(path);
   }
@@ -23,4 +23,10 @@ struct Folder {
     return all;
   }
   const std::string path;
+
+ private:
+  static std::filesystem::path root() {
+    const std::filesystem::path memory = "/dev/shm";
+    return ::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
+  }
 };

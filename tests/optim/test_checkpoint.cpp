@@ -51,9 +51,7 @@ void rewrite(const std::string& path, const std::function<void(TensorFile&)>& ch
 std::string message(const std::function<void()>& f) {
   try {
     f();
-  } catch (const FileError& e) {
-    return e.what();
-  }
+  } catch (const FileError& e) { return e.what(); }
   return "no FileError";
 }
 bool mentions(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -170,6 +168,10 @@ TEST_CASE("a checkpoint of another recipe is refused") {
   load_checkpoint(folder / "c.safetensors", same);
   load_checkpoint(folder / "c.safetensors", any);
   CHECK(mentions(message([&] { load_checkpoint(folder / "c.safetensors", other); }), "width 16 there, width 32 here"));
+  save_checkpoint(folder / "c.safetensors", {.model = net, .recipe = R"({"width":16,"rate":0.1,"flip":true})"});
+  other.recipe = R"({"width":32,"rate":0.1,"seed":1})";
+  const std::string text = message([&] { load_checkpoint(folder / "c.safetensors", other); });
+  CHECK(mentions(text, ": width 16 there, 32 here; flip true there, nothing here; seed nothing there, 1 here;"));
 }
 
 TEST_CASE("weights are read from a weights file and from a checkpoint") {

@@ -28,7 +28,8 @@ uint32_t masked(const std::string& bytes) {
   return ((crc >> 15) | (crc << 17)) + 0xA282EAD8u;
 }
 
-template <class T> T read(const std::string& bytes, size_t at) {
+template <class T>
+T read(const std::string& bytes, size_t at) {
   T value;
   REQUIRE(at + sizeof value <= bytes.size());
   std::memcpy(&value, bytes.data() + at, sizeof value);

@@ -57,7 +57,8 @@ struct Problem {
 };
 
 using Make = std::function<std::unique_ptr<Optimizer>(const NamedTensors&)>;
-template <class O, class Options> Make make(Options options) {
+template <class O, class Options>
+Make make(Options options) {
   return [=](const NamedTensors& w) { return std::make_unique<O>(w, options); };
 }
 
@@ -77,7 +78,8 @@ const std::vector<std::pair<const char*, Make>>& cases() {
       {"adam", make<Adam>(AdamOptions{.rate = 0.02})},
       {"adam_all", make<Adam>(AdamOptions{.rate = 0.02, .beta1 = 0.8, .beta2 = 0.95, .weight_decay = 0.05, .amsgrad = true})},
       {"adamw", make<AdamW>(AdamOptions{.rate = 0.02})},
-      {"adamw_groups", make<AdamW>(AdamOptions{.rate = 0.05, .weight_decay = 0.1, .groups = {{.pattern = "b*", .rate = 0.02, .weight_decay = 0}}})},
+      {"adamw_groups",
+       make<AdamW>(AdamOptions{.rate = 0.05, .weight_decay = 0.1, .groups = {{.pattern = "b*", .rate = 0.02, .weight_decay = 0}}})},
       {"lbfgs_short", make<Lbfgs>(LbfgsOptions{.max_iterations = 2})},
       {"lbfgs", make<Lbfgs>(LbfgsOptions{.max_iterations = 4, .history = 3})},
       {"lbfgs_fixed", make<Lbfgs>(LbfgsOptions{.rate = 0.3, .max_iterations = 3, .strong_wolfe = false})},
@@ -192,7 +194,8 @@ TEST_CASE("groups, frozen parameters and parameters without a gradient") {
   struct Two : Module {
     Linear a{this, "a", {.in = 2, .out = 2}}, b{this, "b", {.in = 2, .out = 2}};
   } model;
-  CHECK_THROWS_WITH_AS(Sgd(model, {.groups = {{.pattern = "decoder.*"}}}), "[optimizer] no parameter matches the group pattern 'decoder.*'", Error);
+  CHECK_THROWS_WITH_AS(Sgd(model, {.groups = {{.pattern = "decoder.*"}}}), "[optimizer] no parameter matches the group pattern 'decoder.*'",
+                       Error);
   Sgd sgd(model, {.rate = 1, .groups = {{.pattern = "*.bias", .rate = 0.5}}});
   sgd.set_rate_factor(0.1);
   CHECK(sgd.rate() == doctest::Approx(0.1));

@@ -29,7 +29,9 @@ struct Net : Module {
   Tensor operator()(const Tensor& x) const { return b(drop(norm(a(x)))); }
 };
 
-struct Batch { Tensor x, y; };
+struct Batch {
+  Tensor x, y;
+};
 
 // y = sin(x0) + x1 x2, from noise that depends on (purpose, epoch, index) alone.
 Batch make_batch(const char* purpose, int64_t epoch, int64_t index, int64_t n = 16) {
@@ -50,7 +52,10 @@ Task<Batch> task_for(const Net& net, int64_t batches = 5) {
           .make_batch = [](int64_t epoch, int64_t index) { return make_batch("train", epoch, index); },
           .loss = [&net](const Batch& b) { return loss_of(net, b); },
           .size = [](const Batch& b) { return b.x.dim(0); },
-          .validate = [&net] { return Scores{{"mse", loss_of(net, make_batch("validate", 0, 0, 64)).item()}}; }};
+          .validate =
+              [&net] {
+                return Scores{{"mse", loss_of(net, make_batch("validate", 0, 0, 64)).item()}};
+              }};
 }
 
 TrainerOptions options_for(const std::string& folder, int64_t epochs) {
@@ -103,9 +108,7 @@ std::string content(const std::string& folder) {
 std::string message(const std::function<void()>& f) {
   try {
     f();
-  } catch (const Error& e) {
-    return e.what();
-  }
+  } catch (const Error& e) { return e.what(); }
   return "no error";
 }
 bool mentions(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -118,8 +121,7 @@ int in_child(const std::function<int()>& f, double milliseconds = -1) {
     int code = 9;
     try {
       code = f();
-    } catch (const std::exception&) {
-    }
+    } catch (const std::exception&) {}
     ::_exit(code);
   }
   if (milliseconds >= 0) {
@@ -176,8 +178,10 @@ TEST_CASE("a training that was stopped and resumed gives bitwise the weights of 
     TrainerOptions options = options_for(parts.path, epochs);
     options.resume = true;
     const Values found = train(options);
-    if (epochs == 7) CHECK(found == expected);
-    else CHECK(found != expected);
+    if (epochs == 7)
+      CHECK(found == expected);
+    else
+      CHECK(found != expected);
   }
   CHECK(content(parts.path) == content(straight.path));
   TrainerOptions other = options_for(parts.path, 9);
@@ -281,11 +285,13 @@ TEST_CASE("accumulated batches are one batch of all their images") {
     task.make_batch = [&](int64_t, int64_t index) {
       int64_t first = 0;
       for (int64_t i = 0; i < index; i++) first += sizes[static_cast<size_t>(i)];
-      return Batch{all.x.rows(first, first + sizes[static_cast<size_t>(index)]), all.y.rows(first, first + sizes[static_cast<size_t>(index)])};
+      return Batch{all.x.rows(first, first + sizes[static_cast<size_t>(index)]),
+                   all.y.rows(first, first + sizes[static_cast<size_t>(index)])};
     };
     task.loss = [&](const Batch& b) { return mean(square(net(b.x) - b.y)); };
     task.size = [](const Batch& b) { return b.x.dim(0); };
-    const Report report = Trainer(net, sgd, {.epochs = 3, .accumulate = accumulate, .restore_best = false, .progress = ProgressStyle::off}).fit(task);
+    const Report report =
+        Trainer(net, sgd, {.epochs = 3, .accumulate = accumulate, .restore_best = false, .progress = ProgressStyle::off}).fit(task);
     std::vector<double> result = net.weight.detach().to_vector<double>();
     for (const auto& e : report.epochs) result.push_back(e.train_loss);
     return result;
@@ -350,7 +356,8 @@ TEST_CASE("NaN names the operation that made it") {
 }
 
 TEST_CASE("early stop, time limit, and what is refused") {
-  const auto report = [](TrainerOptions options, const std::function<void(Task<Batch>&)>& change = [](Task<Batch>&) {}) {
+  const auto report = [](
+                          TrainerOptions options, const std::function<void(Task<Batch>&)>& change = [](Task<Batch>&) {}) {
     set_seed(11);
     Net net;
     Sgd sgd(net, {.rate = 0.05});
@@ -391,7 +398,8 @@ TEST_CASE("early stop, time limit, and what is refused") {
 
   CHECK(message([&] { report({.epochs = 1, .monitor = "dise"}, score); }) ==
         "[trainer] there is no score 'dise' to monitor; validation gives dice");
-  CHECK(mentions(message([&] { report({.epochs = 1}, [](Task<Batch>& t) { t.batches = [](int64_t) { return 0; }; }); }), "epoch 1 has no batches"));
+  CHECK(mentions(message([&] { report({.epochs = 1}, [](Task<Batch>& t) { t.batches = [](int64_t) { return 0; }; }); }),
+                 "epoch 1 has no batches"));
   CHECK(mentions(message([&] { report({.accumulate = 0}); }), "at least 1"));
   const auto broken = [](Task<Batch>& t) {
     t.make_batch = [](int64_t, int64_t index) -> Batch {
