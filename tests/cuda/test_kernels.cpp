@@ -1,8 +1,12 @@
+#include "cuda/device.h"
 #include "tensor/memory.h"
 #include "tests/cuda/compare.h"
 
 using namespace sono;
 using namespace sono::tests;
+
+// A CUDA build on a machine without a GPU has nothing to run these on.
+TEST_SUITE_BEGIN("device" * doctest::skip(!cuda::why_unavailable().empty()));
 
 namespace {
 
@@ -450,3 +454,17 @@ TEST_CASE_FIXTURE(Started, "dropout drops what the CPU drops") {
                    });
     }
 }
+
+TEST_SUITE_END();
+
+#ifndef SONO_CUDA_EMULATED
+TEST_CASE("without a device start() says so in one line" * doctest::skip(cuda::why_unavailable().empty())) {
+  try {
+    cuda::start();
+    FAIL("start() found a device that why_unavailable() did not");
+  } catch (const DeviceError& e) {
+    CHECK(std::string(e.what()).find("[cuda] no CUDA device") == 0);
+    CHECK(std::string(e.what()).find('\n') == std::string::npos);
+  }
+}
+#endif

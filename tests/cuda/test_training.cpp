@@ -1,4 +1,5 @@
 // Networks on the CUDA device learn as on the CPU: same losses, same gradients, in every thread order.
+#include "cuda/device.h"
 #include "layers/activation.h"
 #include "layers/conv.h"
 #include "layers/linear.h"
@@ -11,9 +12,13 @@
 using namespace sono;
 using namespace sono::tests;
 
+// A CUDA build on a machine without a GPU has nothing to run these on.
+TEST_SUITE_BEGIN("device" * doctest::skip(!cuda::why_unavailable().empty()));
+
 namespace {
 
-template <class Activation> std::unique_ptr<Sequential> lenet() {
+template <class Activation>
+std::unique_ptr<Sequential> lenet() {
   auto net = std::make_unique<Sequential>();
   net->append<Conv2d>({.in = 1, .out = 6, .kernel = 5, .padding = 2});
   net->append<Activation>();
@@ -28,10 +33,14 @@ template <class Activation> std::unique_ptr<Sequential> lenet() {
   return net;
 }
 
-struct Course { std::vector<double> losses; std::vector<Tensor> gradients, weights; };  // gradients of the first step
+struct Course {
+  std::vector<double> losses;
+  std::vector<Tensor> gradients, weights;
+};  // gradients of the first step
 
 // A few steps from the same weights on the same batch.
-template <class MakeNet, class MakeOptimizer> Course train(Device device, int steps, MakeNet make_net, MakeOptimizer make_optimizer) {
+template <class MakeNet, class MakeOptimizer>
+Course train(Device device, int steps, MakeNet make_net, MakeOptimizer make_optimizer) {
   set_seed(3);
   const auto net = make_net();
   net->to(device);
@@ -58,7 +67,8 @@ void check_same_course(const Course& cpu, const Course& cuda) {
   CHECK(cpu.losses.back() < cpu.losses.front());
 }
 
-template <class MakeNet, class MakeOptimizer> void check_training(int steps, MakeNet make_net, MakeOptimizer make_optimizer) {
+template <class MakeNet, class MakeOptimizer>
+void check_training(int steps, MakeNet make_net, MakeOptimizer make_optimizer) {
   cuda::start();
   const Course cpu = train(Device::cpu, steps, make_net, make_optimizer);
   std::vector<Tensor> weights;
@@ -74,9 +84,13 @@ template <class MakeNet, class MakeOptimizer> void check_training(int steps, Mak
 }  // namespace
 
 TEST_CASE("LeNet with ReLU and momentum") {
-  check_training(4, lenet<Relu>, [](Module& net) { return std::make_unique<Sgd>(net, SgdOptions{.rate = 0.05, .momentum = 0.9, .weight_decay = 5e-4}); });
+  check_training(4, lenet<Relu>,
+                 [](Module& net) { return std::make_unique<Sgd>(net, SgdOptions{.rate = 0.05, .momentum = 0.9, .weight_decay = 5e-4}); });
 }
 
 TEST_CASE("LeNet with tanh and Nesterov's momentum") {
-  check_training(4, lenet<Tanh>, [](Module& net) { return std::make_unique<Sgd>(net, SgdOptions{.rate = 0.02, .momentum = 0.9, .nesterov = true}); });
+  check_training(4, lenet<Tanh>,
+                 [](Module& net) { return std::make_unique<Sgd>(net, SgdOptions{.rate = 0.02, .momentum = 0.9, .nesterov = true}); });
 }
+
+TEST_SUITE_END();
