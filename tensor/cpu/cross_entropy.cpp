@@ -37,10 +37,12 @@ void check(const Tensor& target, int64_t classes, int64_t ignore) {
 
 template <class T>
 double log_sum_exp(const T* x, int64_t n) {
-  const double largest = *std::max_element(x, x + n), shift = std::isfinite(largest) ? largest : 0;
+  T largest = x[0];
+  for (int64_t c = 1; c < n; c++) largest = x[c] > largest ? x[c] : largest;
+  const T shift = std::isfinite(largest) ? largest : T(0);
   double sum = 0;
-  for (int64_t c = 0; c < n; c++) sum += math::exp(static_cast<T>(x[c] - shift));
-  return std::log(sum) + shift;
+  for (int64_t c = 0; c < n; c++) sum += math::exp(x[c] - shift);
+  return static_cast<double>(math::log(static_cast<T>(sum))) + shift;
 }
 
 template <class T>

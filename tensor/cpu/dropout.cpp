@@ -1,10 +1,27 @@
-// Dropout on the CPU: a Philox draw gives four values, about 10 ns; the mask is never in memory.
-//   reference   f32 and f64
+// Dropout on the CPU; the mask is never in memory. A Philox draw is 20 multiplications for four values.
+//   vector      f32, 16 draws side by side
+//   reference   one draw after the other, f32 and f64
 #include <algorithm>
+#include <cmath>
 
+#include "tensor/cpu/simd.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
+
+namespace sono::cpu {
+using Dropout = void (*)(const float* x, float* y, int64_t n, uint64_t first, uint64_t seed, uint64_t stream, uint32_t threshold,
+                         float scale);
+namespace baseline {
+void dropout(const float*, float*, int64_t, uint64_t, uint64_t, uint64_t, uint32_t, float);
+}
+namespace v3 {
+void dropout(const float*, float*, int64_t, uint64_t, uint64_t, uint64_t, uint32_t, float);
+}
+namespace v4 {
+void dropout(const float*, float*, int64_t, uint64_t, uint64_t, uint64_t, uint32_t, float);
+}
+}  // namespace sono::cpu
 
 namespace sono::kernels {
 namespace {
@@ -34,7 +51,33 @@ void run(const DropoutArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<DropoutArgs> implementations[] = {{"reference", reference::fits, reference::run}};
+namespace vector {
+
+// u < p for u = bits / 2^32 is bits < ceil(p * 2^32).
+double threshold(const DropoutArgs& a) { return std::ceil(a.p * 0x1p32); }
+
+bool fits(const DropoutArgs& a) { return a.x.dtype() == Dtype::f32 && threshold(a) < 0x1p32; }
+
+cpu::Dropout chosen() {
+#ifdef SONO_HAVE_v3
+  if (cpu::isa() == cpu::Isa::v4) return cpu::v4::dropout;
+  if (cpu::isa() == cpu::Isa::v3) return cpu::v3::dropout;
+#endif
+  return cpu::baseline::dropout;
+}
+
+void run(const DropoutArgs& a) {
+  const auto limit = static_cast<uint32_t>(threshold(a));
+  const auto scale = static_cast<float>(1 / (1 - a.p));
+  parallel_for(a.x.size(), 8192, [&, x = a.x.data<float>(), y = a.y.data<float>(), f = chosen()](int64_t first, int64_t last) {
+    f(x + first, y + first, last - first, static_cast<uint64_t>(first / 4), a.seed, a.stream, limit, scale);
+  });
+}
+
+}  // namespace vector
+
+constexpr Implementation<DropoutArgs> implementations[] = {{"vector", vector::fits, vector::run},
+                                                           {"reference", reference::fits, reference::run}};
 
 }  // namespace
 
