@@ -7,7 +7,7 @@ namespace {
 
 struct ResNetSmallSettings : ClassifierSettings {
   std::vector<int64_t> widths = {16, 32, 64, 128};
-  int64_t blocks = 1, members = 5;
+  int64_t blocks = 1, members = 3;
   void list(Settings& s) override {
     s.add("widths", widths, 1, 4096, "channels of the stages");
     s.add("blocks", blocks, 1, 16, "residual blocks per stage");
@@ -32,7 +32,7 @@ struct Ensemble : Module {
 class ResNetSmallSystem : public Classifier {
  public:
   ResNetSmallSystem() {
-    options_.epochs = 100;
+    options_.epochs = 80;
     options_.batch = 16;
     options_.weight_decay = 0.02;
     options_.list(settings());
@@ -43,7 +43,7 @@ class ResNetSmallSystem : public Classifier {
             .title = "a small residual network that tells categories apart",
             .task = "classification: benign or malignant, or the categories that the folder names",
             .input = "B-mode image, whole, or cropped to the lesion with its mask as a second channel (--crop lesion); letterboxed to height x width",
-            .method = "stride-2 stem, four stages of residual blocks, mean over space; five of them averaged; cross-entropy with label smoothing, AdamW, averaged weights",
+            .method = "stride-2 stem, four stages of residual blocks, mean over space; three of them averaged; cross-entropy with label smoothing, AdamW, averaged weights",
             .reference = "He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016",
             .claim = "",
             .measured = "see README: BUSI, whole images and lesion crops",

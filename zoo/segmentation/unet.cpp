@@ -6,7 +6,10 @@ namespace {
 
 class UNetSystem : public Segmenter {
  public:
-  UNetSystem() { list_settings(); }
+  UNetSystem() {
+    options_.widths = {16, 32, 64, 128, 256};
+    list_settings();
+  }
 
   Card card() const override {
     return {.name = "unet",

@@ -11,6 +11,7 @@ class UNetHeadCircumference : public Segmenter {
   UNetHeadCircumference() {
     options_.height = 128;
     options_.width = 192;
+    options_.epochs = 30;
     options_.validation = 0.1;
     list_settings();
   }
