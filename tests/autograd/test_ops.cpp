@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+
 #include "autograd/graph.h"
+#include "tensor/memory.h"
 #include "tensor/parallel.h"
 #include "tests/autograd/check.h"
 #include "tests/autograd/op_cases.h"
@@ -416,4 +419,32 @@ TEST_CASE("bad input: the op's name, all shapes, and what is wrong") {
   CHECK(message<DtypeError>([&] { select(a, a, a); }) == "[select] the mask (2, 3) must be u8, got f32");
   CHECK(message<DtypeError>([&] { take(a, a); }) == "[take] the index (2, 3) must be i32, got f32");
   CHECK(message<Error>([&] { dropout(a, 1, true); }) == "[dropout] p must be in [0, 1), got 1.000000");
+}
+
+// A second device whose memory is the host's and that has no kernels.
+TEST_CASE("what is on another device is refused, by the op's name, and never run elsewhere") {
+  register_device(Device::cuda, {[](size_t bytes) { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); }, [](void* p) { std::free(p); },
+                                 [](void* to, Device, const void* from, Device, size_t bytes) { std::memcpy(to, from, bytes); }});
+  const Tensor host = Tensor::ones({2, 3}), far = host.to(Device::cuda), image = Tensor::ones({1, 4, 4, 2}).to(Device::cuda);
+  CHECK(message<DeviceError>([&] { host + far; }) ==
+        "[add] inputs (2, 3), (2, 3) are on different devices: cpu, cuda; move them with to_device()");
+  CHECK(message<DeviceError>([&] {
+          conv(image, Tensor::ones({3, 3, 2, 1}));
+        }) == "[conv2d] inputs (1, 4, 4, 2), (3, 3, 2, 1) are on different devices: cuda, cpu; move them with to_device()");
+  CHECK(message<DeviceError>([&] { take(far, index_of({1}, {0})); }) == "[take] the index (1) is on cpu, the input (2, 3) on cuda");
+  CHECK(message<DeviceError>([&] {
+          concat({host, far}, 0);
+        }) == "[concat] tensors (2, 3), (2, 3) are on different devices; move them with to_device()");
+  for (const auto& [name, f] :
+       std::vector<std::pair<std::string, std::function<void()>>>{{"sort", [&] { sort(far); }},
+                                                                  {"cumsum", [&] { cumsum(far); }},
+                                                                  {"matmul", [&] { matmul(far, far, false, true); }},
+                                                                  {"softmax", [&] { softmax(far); }},
+                                                                  {"max_pool", [&] { max_pool(image); }},
+                                                                  {"resample", [&] { interpolate(image, 8); }}})
+    CHECK(message<DeviceError>(f) == "[" + name + "] has no CUDA kernel for this call; run on the CPU (--device cpu)");
+  CHECK_THROWS_AS(exp(far), DeviceError);
+  const Tensor x = leaf(host);
+  backward(sum(to_device(to_device(x, Device::cuda), Device::cpu) * 3.0));
+  CHECK(gradient(x).to_vector<float>() == std::vector<float>(6, 3));
 }
