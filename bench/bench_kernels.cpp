@@ -83,7 +83,7 @@ void add(const Kernel<Args>& kernel, const std::string& shape, Work work, Args (
         })
         ->UseRealTime()
         ->Unit(benchmark::kMicrosecond)
-        ->MinTime(0.2);
+        ->MinTime(0.1);
   }
 }
 

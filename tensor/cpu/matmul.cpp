@@ -46,10 +46,7 @@ void copy_panel(const float* b, bool transposed, const Sizes& s, int64_t n, int6
     for (int64_t k = 0; k < s.K; k++) std::copy_n(b + k * s.N + n, columns, to + k * width);
     return;
   }
-  constexpr int64_t block = 16;  // whole lines of the cache in both directions
-  for (int64_t k0 = 0; k0 < s.K; k0 += block)
-    for (int64_t j = 0; j < columns; j++)
-      for (int64_t k = k0; k < std::min(s.K, k0 + block); k++) to[k * width + j] = b[(n + j) * s.K + k];
+  simd().transpose(b + n * s.K, s.K, columns, s.K, to, width);
 }
 
 Right right_operand(const MatmulArgs& a, const Sizes& s) {
@@ -68,11 +65,8 @@ Right right_operand(const MatmulArgs& a, const Sizes& s) {
 
 // Rows [m, m + rows), columns [k, k + depth) of A as (depth, rows).
 void copy_left(const float* a, bool transposed, const Sizes& s, int64_t m, int64_t rows, int64_t k, int64_t depth, float* to) {
-  for (int64_t i = 0; transposed && i < depth; i++) std::copy_n(a + (k + i) * s.M + m, rows, to + i * rows);
-  constexpr int64_t block = 16;
-  for (int64_t i0 = 0; !transposed && i0 < depth; i0 += block)
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t i = i0; i < std::min(depth, i0 + block); i++) to[i * rows + r] = a[(m + r) * s.K + k + i];
+  if (!transposed) return simd().transpose(a + m * s.K + k, s.K, rows, depth, to, rows);
+  for (int64_t i = 0; i < depth; i++) std::copy_n(a + (k + i) * s.M + m, rows, to + i * rows);
 }
 
 // y[m .. m + rows, n .. n + columns) of one matrix of the batch.

@@ -70,6 +70,10 @@ TEST_CASE("conv2d and its adjoints: strides, padding, dilation, kernels") {
           check_all({1, 1, 8, 11, 5, 18, {1, kernel, 3}, {{1, stride, stride}, {0, padding, padding}, {1, dilation, dilation}}, true});
   check_all({2, 1, 9, 9, 4, 6, {1, 3, 2}, {{1, 2, 3}, {0, 3, 1}, {1, 1, 2}}, true});
   check_all({1, 1, 16, 16, 16, 32, {1, 2, 2}, {{1, 2, 2}}, true});
+  check_all({2, 1, 10, 14, 16, 5, {1, 2, 2}, {{1, 2, 2}}, true});
+  check_all({1, 4, 6, 15, 5, 3, {2, 3, 3}, {{2, 2, 3}}, true});
+  check_all({1, 1, 6, 15, 5, 3, {1, 1, 3}, {{1, 1, 3}}, true});
+  check_all({2, 1, 9, 12, 16, 2, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true});
   check_all({1, 1, 17, 13, 3, 16, {1, 7, 7}, {{1, 2, 2}, {0, 3, 3}}});
 }
 

@@ -2,14 +2,20 @@
 #include "tensor/cpu/simd/vector.h"
 
 namespace sono::cpu::SONO_ISA {
-void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
+namespace {
+
+// Positions: how many a window has, known at compile time; 0: w.positions.
+template <int Positions>
+void max_pool(const Windows& w, const float* x, float* y, int32_t* index) {
+  const int64_t positions = Positions ? Positions : w.positions;
   for (int64_t j = 0; j < w.pixels; j++)
     for_each_vector(w.channels, [&]<int L>(int64_t c) {
       using F = typename VectorOf<L>::Float;
       using I = typename VectorOf<L>::Int;
       F best = load<F>(x + (w.at[0] + j * w.step) * w.channels + c);
       I where = static_cast<int32_t>(w.at[0] + j * w.step) - I{};
-      for (int64_t p = 1; p < w.positions; p++) {
+#pragma GCC unroll 4
+      for (int64_t p = 1; p < positions; p++) {
         const int64_t at = w.at[p] + j * w.step;
         const F value = load<F>(x + at * w.channels + c);
         const I take = (value > best) | ((value != value) & (best == best));
@@ -19,6 +25,15 @@ void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
       store(y + j * w.channels + c, best);
       store(index + j * w.channels + c, where);
     });
+}
+
+}  // namespace
+
+void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
+  if (w.positions == 4)
+    max_pool<4>(w, x, y, index);
+  else
+    max_pool<0>(w, x, y, index);
 }
 
 bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* index) {

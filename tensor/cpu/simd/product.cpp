@@ -51,6 +51,11 @@ void tile(const Product& p, int64_t xo, int64_t wo, float* y, int64_t columns) {
       }
     return;
   }
+  if (columns == 1) {
+#pragma GCC unroll 32
+    for (int r = 0; r < R; r++) y[r * p.ldy] = p.accumulate ? y[r * p.ldy] + sum[r][0][0] : sum[r][0][0];
+    return;
+  }
   float values[R][B * L];
 #pragma GCC unroll 32
   for (int r = 0; r < R; r++)

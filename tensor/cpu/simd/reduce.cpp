@@ -109,15 +109,15 @@ void column_extremes(const float* x, int64_t rows, int64_t columns, bool smalles
 float extreme(const float* x, int64_t n, bool smallest) { return smallest ? extreme<true>(x, n) : extreme<false>(x, n); }
 
 void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to) {
-  int64_t c = 0;
-  for (; c + 4 <= columns; c += 4) {
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) transpose4(from + r * ld_from + c, ld_from, to + c * ld_to + r, ld_to);
-    for (; r < rows; r++)
-      for (int64_t i = c; i < c + 4; i++) to[i * ld_to + r] = from[r * ld_from + i];
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    int64_t c = 0;
+    for (; c + 4 <= columns; c += 4) transpose4(from + r * ld_from + c, ld_from, to + c * ld_to + r, ld_to);
+    for (; c < columns; c++)
+      for (int64_t i = r; i < r + 4; i++) to[c * ld_to + i] = from[i * ld_from + c];
   }
-  for (; c < columns; c++)
-    for (int64_t r = 0; r < rows; r++) to[c * ld_to + r] = from[r * ld_from + c];
+  for (; r < rows; r++)
+    for (int64_t c = 0; c < columns; c++) to[c * ld_to + r] = from[r * ld_from + c];
 }
 
 }  // namespace sono::cpu::SONO_ISA
