@@ -46,8 +46,8 @@ struct Run {
   uint64_t seed = 0;
   Device device = Device::cpu;
   bool resume = false;
-  std::string init;                  // weights to start from; empty: fresh
-  std::vector<std::string> freeze;   // patterns of parameter paths
+  std::string init = {};             // weights to start from; empty: fresh
+  std::vector<std::string> freeze = {};  // patterns of parameter paths
 };
 
 class System {
