@@ -31,8 +31,8 @@ const cpu::MapInnerTable& inner() {
     auto* t = new cpu::MapInnerTable[3]{};  // one per instruction set
     cpu::baseline::fill_maps(t[0]);
 #ifdef SONO_HAVE_v3
-    cpu::v3::fill_maps(t[1]);
-    cpu::v4::fill_maps(t[2]);
+    if (cpu::has_isa(cpu::Isa::v3)) cpu::v3::fill_maps(t[1]);  // itself compiled for v3: an older processor must not run it
+    if (cpu::has_isa(cpu::Isa::v4)) cpu::v4::fill_maps(t[2]);
 #endif
     return t;
   }();
