@@ -105,7 +105,7 @@ Tensor roll(const Tensor& x, int64_t shift, int64_t axis);
 
 // ---- indices (index.cpp): index i32, no gradient ---------------------------------------------------------------------------------------------
 Tensor take(const Tensor& x, const Tensor& index, int64_t axis = 0);      // y[…, i…, …] = x[…, index[i…], …]; embedding rows with axis 0
-Tensor gather(const Tensor& x, const Tensor& index, int64_t axis);        // y[i,j] = x[index[i,j], j] for axis 0, as torch.gather
+Tensor gather(const Tensor& x, const Tensor& index, int64_t axis);        // y[i,j] = x[index[i,j], j] for axis 0; the other dimensions of x and index agree
 Tensor scatter_add(const Tensor& x, const Tensor& index, const Shape& shape, int64_t axis);  // the adjoint: zeros(shape), then y[index[i,j], j] += x[i,j]
 Tensor embedding(const Tensor& table, const Tensor& index);               // (V, C), (…) -> (…, C)
 Tensor one_hot(const Tensor& index, int64_t classes, Dtype dtype = Dtype::f32);  // a value outside 0 … classes-1 is a ShapeError
