@@ -55,7 +55,7 @@ int64_t edit_distance(const std::string& a, const std::string& b) {
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
   const auto distance = [&](const std::string& c) { return edit_distance(word, c); };
   const auto best = std::min_element(candidates.begin(), candidates.end(), [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
-  return best != candidates.end() && distance(*best) <= std::max<int64_t>(1, static_cast<int64_t>(word.size()) / 3) ? *best : "";
+  return best != candidates.end() && distance(*best) <= std::max<int64_t>(2, static_cast<int64_t>(word.size()) / 3) ? *best : "";
 }
 
 void Settings::add(std::string name, int64_t& value, int64_t low, int64_t high, std::string help) {
