@@ -1,6 +1,10 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <map>
 #include <sstream>
@@ -132,6 +136,27 @@ TEST_CASE("events of a resumed training are a new file that declares the old ste
   CHECK(one(start, 2) == "7");
   CHECK(one(read_message(one(start, 7)), 1) == "1");
   CHECK_THROWS_AS(EventWriter(folder / "none"), FileError);
+}
+
+TEST_CASE("events on a full disk: a FileError, and only whole records stay") {
+  const Folder folder("full_events");
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {  // a limit on the size of files stands for a full disk
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{200, 200};
+    int code = ::setrlimit(RLIMIT_FSIZE, &limit) == 0 ? 1 : 2;
+    try {
+      EventWriter events(folder.path);
+      for (int i = 0; i < 10; i++) events.scalars(i, {{"train/loss", 0.5}});
+    } catch (const FileError&) { code = 0; }
+    ::_exit(code);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  REQUIRE(folder.names().size() == 1);
+  CHECK(read_records(read_file(folder / folder.names()[0])).size() >= 2);  // fails at a half record
 }
 
 TEST_CASE("metrics are JSON lines, and those beyond the checkpoint are dropped") {
