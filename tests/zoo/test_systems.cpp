@@ -157,3 +157,16 @@ TEST_CASE("standardised images have mean 0 and deviation near 1 inside the scan,
   CHECK(std::sqrt(squares / 400) == doctest::Approx(1).epsilon(0.15));
   CHECK(standardised(Tensor::zeros({4, 4, 1}), {}).at({2, 2, 0}) == 0);  // a constant image does not divide by 0
 }
+
+TEST_CASE("measurements that a system does not make are not held against it") {
+  Sample truth = Discs().get(1);
+  truth.labels.measurements = {{"head circumference", 200, "mm"}, {"depth", 3, "mm"}};
+  Labels found = truth.labels;
+  found.measurements = {{"head circumference", 198, "mm"}};
+  EvaluateOptions options;
+  options.measurements = {{"head circumference"}};
+  const Scores scores = evaluate({truth}, {found}, options);
+  CHECK(scores.metrics.at("hc_mae_mm").mean == doctest::Approx(2));
+  CHECK(scores.metrics.at("missed").mean == 0);
+  CHECK_FALSE(scores.metrics.count("depth_mae_mm"));
+}

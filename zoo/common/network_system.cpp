@@ -229,6 +229,13 @@ std::string NetworkSystem::summary() {
   return summarize(*network_, [&] { forward(*network_, Tensor::zeros({1, base().height, base().width, channels()})); }).table();
 }
 
-EvaluateOptions NetworkSystem::evaluation() const { return {.system = card().name, .mask_labels = mask_labels_, .categories = categories_}; }
+EvaluateOptions NetworkSystem::evaluation() const {
+  EvaluateOptions options;
+  options.system = card().name;
+  options.mask_labels = mask_labels_;
+  options.categories = categories_;
+  options.measurements = measurements();
+  return options;
+}
 
 }  // namespace sono::zoo

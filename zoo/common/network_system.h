@@ -51,6 +51,7 @@ class NetworkSystem : public System {
 
   virtual std::shared_ptr<const Dataset> open_folder(const std::string& folder) const = 0;
   virtual Sample prepare(const Sample& sample) const { return sample; }  // before it is fitted to the network's size: crop a lesion
+  virtual std::vector<std::string> measurements() const { return {}; }   // what decode() measures: "head circumference"
   virtual Tensor input(const Sample& fitted) const;                      // (height, width, channels()), standardised
   virtual int64_t channels() const { return 1; }
   virtual std::unique_ptr<Module> build() = 0;                           // from the settings and label names

@@ -151,6 +151,7 @@ void Evaluation::add_category(const Sample& truth, const Labels& prediction, Cas
 
 void Evaluation::add_measurements(const Sample& truth, const Labels& prediction, CaseScores& row) {
   for (const Measurement& known : truth.labels.measurements) {
+    if (options_.measurements && !std::count(options_.measurements->begin(), options_.measurements->end(), known.name)) continue;
     const auto found =
         std::find_if(prediction.measurements.begin(), prediction.measurements.end(), [&](auto& m) { return m.name == known.name; });
     const bool stated = found != prediction.measurements.end() && std::isfinite(found->value);

@@ -20,6 +20,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct EvaluateOptions {
   std::string system = {}, data = {};
   std::vector<std::string> mask_labels = {};  // names of mask values 0, 1, … for dice_NAME; else dice_1, dice_2 …
   std::vector<std::string> categories = {};   // names, for the report
+  std::optional<std::vector<std::string>> measurements = {};  // the names to compare; not set: all that the truths state
   int positive = 1;                           // the category that sensitivity, f1, auc and ap are about when there are two
   BothEmpty both_empty = BothEmpty::nan;      // what the Dice and Jaccard of two empty masks are worth
   bool penalty_for_missed = false;            // a missed object's distances: the image's diagonal instead of +inf

@@ -30,6 +30,7 @@ class UNetHeadCircumference : public Segmenter {
   std::string default_source() const override { return "sim:fetal-head"; }
 
  protected:
+  std::vector<std::string> measurements() const override { return {"head circumference"}; }
   Labels decode(const Tensor& probabilities, const Fit& fit, const Sample& sample) const override {
     Labels labels = Segmenter::decode(probabilities, fit, sample);
     const Tensor head = fill_holes(largest_component(labels.mask));
