@@ -2,7 +2,7 @@
 // and output value and tap of 36) and of about a digit: differences to the direct sum are 1e-5 of the largest output, 1e-4 for weights.
 //
 // Blocks of 26 tiles (v4; 24 otherwise) go through three steps in one thread's second-level cache:
-//   V (36, tiles, C)    the inputs, transformed; tiles over an edge are copied to a zeroed 6 x 6 square first
+//   V (36, tiles, C)    the inputs, transformed; 0 outside of the image
 //   M (36, tiles, O)    36 matrix products with the transformed weights U (36, C, O), by the register tiles of simd/product.cpp
 //   y                   transformed back, bias added, what lies beyond the image left out
 // The gradient of x is the same with mirrored, transposed weights. The gradient of w sums 36 products V^T Z over tiles, Z the transformed
@@ -33,30 +33,14 @@ struct Tiles {
 // v (36, step): the 6 x 6 inputs of tile t, channels [first, first + channels), transformed.
 void transform_input(const Tiles& s, const float* x, int64_t t, int64_t first, int64_t channels, float* v, int64_t step) {
   const int64_t top = s.row(t) - s.padding_h, left = s.column(t) - s.padding_w;
-  const auto at = [&](int64_t i, int64_t j) { return x + ((s.image(t) * s.H + i) * s.W + j) * s.C + first; };
-  if (top >= 0 && left >= 0 && top + 6 <= s.H && left + 6 <= s.W)
-    return simd().winograd_input(at(top, left), s.W * s.C, s.C, channels, v, step);
-  float* square = scratch(2, 36 * channels);
-  for (int64_t i = 0; i < 6; i++)
-    for (int64_t j = 0; j < 6; j++) {
-      const bool inside = top + i >= 0 && top + i < s.H && left + j >= 0 && left + j < s.W;
-      if (inside)
-        std::copy_n(at(top + i, left + j), channels, square + (i * 6 + j) * channels);
-      else
-        std::fill_n(square + (i * 6 + j) * channels, channels, 0.0f);
-    }
-  simd().winograd_input(square, 6 * channels, channels, channels, v, step);
+  const float* from = x + ((s.image(t) * s.H + top) * s.W + left) * s.C + first;
+  simd().winograd_input(from, s.W * s.C, s.C, channels, {-top, -left, s.H - top, s.W - left}, v, step);
 }
 
-// z (36, step): the 4 x 4 gradients of tile t, transformed; 0 beyond the image.
+// z (36, step): the 4 x 4 gradients of tile t, transformed.
 void transform_gradient(const Tiles& s, const float* y, int64_t t, float* z, int64_t step) {
-  const int64_t rows = std::min<int64_t>(4, s.Ho - s.row(t)), columns = std::min<int64_t>(4, s.Wo - s.column(t));
   const float* from = y + ((s.image(t) * s.Ho + s.row(t)) * s.Wo + s.column(t)) * s.O;
-  if (rows == 4 && columns == 4) return simd().winograd_gradient(from, s.Wo * s.O, s.O, s.O, z, step);
-  float* square = scratch(2, 16 * s.O);
-  std::fill_n(square, 16 * s.O, 0.0f);
-  for (int64_t i = 0; i < rows; i++) std::copy_n(from + i * s.Wo * s.O, columns * s.O, square + i * 4 * s.O);
-  simd().winograd_gradient(square, 4 * s.O, s.O, s.O, z, step);
+  simd().winograd_gradient(from, s.Wo * s.O, s.O, s.O, {0, 0, s.Ho - s.row(t), s.Wo - s.column(t)}, z, step);
 }
 
 // y = the convolution of x with the transformed weights u (36, C, O).

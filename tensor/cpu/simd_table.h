@@ -30,11 +30,19 @@ struct Affine {
   bool relu;
 };
 
+// Which pixels of a tile lie inside its image: rows [top, bottom), columns [left, right). The others are 0 and not read.
+struct Square {
+  int64_t top, left, bottom, right;
+};
+
 struct Simd {
   const char* name;
   int lanes;                              // floats of the widest vector
   float (*multiply_adds)(int64_t steps);  // steps * 12 (of 16 lanes: 16) * lanes multiply-adds on registers: the peak, for benchmarks
   void (*product)(const Product&);
+  // sums[(3 * i + v) * columns + o] += sum over p < pixels of x[i][p * step + v] * y[p * ldy + o], i < 3, v < 3. columns: of
+  // padded_columns.
+  void (*nine_taps)(const float* const* x, int64_t pixels, int64_t step, const float* y, int64_t ldy, int64_t columns, float* sums);
   // sums[o] += the sum of x[r * ld + o] over r < rows, for o < columns.
   void (*add_column_sums)(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
   float (*sum)(const float* x, int64_t n);
@@ -45,10 +53,11 @@ struct Simd {
                     int64_t ld_to);  // to[c * ld_to + r] = from[r * ld_from + c]
 
   // Winograd's F(4x4, 3x3), for one tile and all its channels (a multiple of 16); `step` apart lie the 36 results.
-  void (*winograd_input)(const float* x, int64_t row, int64_t pixel, int64_t channels, float* v, int64_t step);  // B^T x B of 6 x 6 pixels
+  void (*winograd_input)(const float* x, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* v,
+                         int64_t step);  // B^T x B of 6 x 6 pixels
   void (*winograd_output)(const float* m, int64_t step, int64_t channels, const float* bias, float* y, int64_t row, int64_t pixel,
                           int64_t rows, int64_t columns);  // A^T m A, the first rows x columns of 4 x 4 pixels
-  void (*winograd_gradient)(const float* y, int64_t row, int64_t pixel, int64_t channels, float* z,
+  void (*winograd_gradient)(const float* y, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* z,
                             int64_t step);                                                              // A y A^T of 4 x 4 pixels
   void (*winograd_weight)(const float* w, int64_t tap, int64_t size, float* u, int64_t step);           // G w G^T of `size` filters
   void (*winograd_weight_gradient)(const float* u, int64_t step, int64_t size, float* w, int64_t tap);  // G^T u G

@@ -4,15 +4,16 @@ namespace sono::cpu::SONO_ISA {
 
 float multiply_adds(int64_t steps);
 void product(const Product& p);
+void nine_taps(const float* const* x, int64_t pixels, int64_t step, const float* y, int64_t ldy, int64_t columns, float* sums);
 void add_column_sums(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
 float sum(const float* x, int64_t n);
 void column_extremes(const float* x, int64_t rows, int64_t columns, bool smallest, float* y);
 float extreme(const float* x, int64_t n, bool smallest);
 void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to);
-void winograd_input(const float* x, int64_t row, int64_t pixel, int64_t channels, float* v, int64_t step);
+void winograd_input(const float* x, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* v, int64_t step);
 void winograd_output(const float* m, int64_t step, int64_t channels, const float* bias, float* y, int64_t row, int64_t pixel, int64_t rows,
                      int64_t columns);
-void winograd_gradient(const float* y, int64_t row, int64_t pixel, int64_t channels, float* z, int64_t step);
+void winograd_gradient(const float* y, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* z, int64_t step);
 void winograd_weight(const float* w, int64_t tap, int64_t size, float* u, int64_t step);
 void winograd_weight_gradient(const float* u, int64_t step, int64_t size, float* w, int64_t tap);
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index);
@@ -41,6 +42,7 @@ const Simd table = {
     .lanes = lanes,
     .multiply_adds = multiply_adds,
     .product = product,
+    .nine_taps = nine_taps,
     .add_column_sums = add_column_sums,
     .sum = sum,
     .column_extremes = column_extremes,

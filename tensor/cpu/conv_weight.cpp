@@ -1,0 +1,205 @@
+// The gradient of a convolution's weights as matrix products over rows, like conv_rows.cpp:
+//   dW (kW * C, O) = sum over pixels of x^T dY,  for each row of the kernel.
+// A register tile of dW stays in registers over some 160 pixels, whose inputs and gradients are in the first-level cache. The rows of y are
+// cut into at most 16 chunks, each with its own sum, which are added in order: the same bits with any number of threads. Jobs are chunks x
+// rows of the kernel x blocks of two vectors of output channels. Where a product would not fill vectors and registers there are other ways:
+//   single       one input channel, kW = 3: three rows of the kernel at once, nine tiles of dW in registers
+//   unfolded     few inputs (kW * C < 10): the inputs of a pixel are copied side by side
+//   transposed   few output channels: dW^T = dY^T x
+#include <vector>
+
+#include "tensor/cpu/conv.h"
+#include "tensor/cpu/conv_shapes.h"
+#include "tensor/cpu/scratch.h"
+#include "tensor/cpu/simd.h"
+#include "tensor/parallel.h"
+
+namespace sono::kernels::rows {
+namespace {
+
+using cpu::padded_columns, cpu::scratch, cpu::simd;
+
+enum class Way { rows, single, unfolded, transposed };
+
+Way way_of(const Shapes& s) {
+  if (!s.joined()) return Way::rows;
+  if (s.C == 1 && s.kW == 3) return Way::single;
+  if (s.kD * s.kH > 1 && s.kW * s.C < 10) return Way::unfolded;
+  return s.kW * s.C % simd().lanes == 0 && s.O <= std::max(1, simd().lanes / 4) ? Way::transposed : Way::rows;
+}
+
+// How the sum over the rows of y is cut, from the problem alone: chunks of whole rows, at most 16, of some 2048 pixels or more, and
+// together no more than 2 MB of partial sums.
+struct Chunks {
+  int64_t rows, per_chunk, count;
+  Chunks(const Shapes& s, int64_t size) : rows(s.N * s.Do * s.Ho) {
+    const int64_t by_pixels = rows * s.Wo / 2048, by_memory = (int64_t{1} << 19) / std::max<int64_t>(1, size);
+    const int64_t wanted = std::clamp<int64_t>(std::min(by_pixels, by_memory), 1, 16);
+    per_chunk = std::max<int64_t>(1, (rows + wanted - 1) / wanted);
+    count = std::max<int64_t>(1, (rows + per_chunk - 1) / per_chunk);
+  }
+};
+
+// out (size) = the sum of `count` partial results that lie `size` apart, in order.
+void add_up(const float* partial, int64_t count, int64_t size, float* out) {
+  parallel_for(size, 16384, [&](int64_t first, int64_t last) {
+    std::copy(partial + first, partial + last, out + first);
+    for (int64_t c = 1; c < count; c++)
+      for (int64_t i = first; i < last; i++) out[i] += partial[c * size + i];
+  });
+}
+
+// A range of rows of y, a block of output channels of one group, and one row (t, u) of the kernel (all of them: single, unfolded).
+struct Job {
+  const Shapes& s;
+  Way way;
+  const float *x, *y;
+  int64_t first_row, last_row, group, first_o, columns, t, u;
+  float* dw;    // where the sums of tap (t, u, 0) go
+  float* bias;  // where the sums of y go, or null
+
+  Rows wanted{s.W, s.C, -s.padding[2], (s.Wo - 1) * s.stride[2] + (s.kW - 1) * s.dilation[2] + 1 - s.padding[2]};
+  int64_t kernel_row = s.kW * s.Cg, depth = s.taps * s.C, row_floats = wanted.pixels() * s.C;
+  bool copies_gradients = way != Way::transposed && padded_columns(columns) != columns;
+  int64_t ld_y = copies_gradients ? padded_columns(columns) : s.O;
+
+  void run() const {
+    if (way == Way::single)
+      run_single();
+    else
+      run_products();
+  }
+
+  // The row of x that row (n, d, i) of y reads with row (t, u) of the kernel; null outside.
+  const float* source(int64_t row, int64_t t, int64_t u) const {
+    const int64_t n = row / (s.Do * s.Ho), d = row / s.Ho % s.Do, i = row % s.Ho;
+    const int64_t plane = d * s.stride[0] + t * s.dilation[0] - s.padding[0], line = i * s.stride[1] + u * s.dilation[1] - s.padding[1];
+    if (plane < 0 || plane >= s.D || line < 0 || line >= s.H) return nullptr;
+    return x + ((n * s.D + plane) * s.H + line) * s.W * s.C;
+  }
+
+  // The gradients of a row, ld_y apart: in place, or copied to `to` so that whole vectors can be read. Their sum is added to the bias.
+  const float* gradients(int64_t row, float* to) const {
+    const float* g = y + row * s.Wo * s.O + group * s.Og + first_o;
+    if (to) {
+      for (int64_t j = 0; j < s.Wo; j++)
+        for (int64_t o = 0; o < ld_y; o++) to[j * ld_y + o] = o < columns ? g[j * s.O + o] : 0.0f;
+      g = to;
+    }
+    if (bias) simd().add_column_sums(g, s.Wo, columns, ld_y, bias);
+    return g;
+  }
+
+  // The kD * kH * kW * C inputs of each pixel of a row of y, side by side.
+  void unfold_row(int64_t row, float* padded, float* to) const {
+    for (int64_t part = 0; part < s.kD * s.kH; part++) {
+      if (const float* from = source(row, part / s.kH, part % s.kH))
+        wanted.copy(from, padded);
+      else
+        std::fill_n(padded, row_floats, 0.0f);
+      for (int64_t j = 0; j < s.Wo; j++)
+        for (int64_t k = 0; k < kernel_row; k++) to[j * depth + part * kernel_row + k] = padded[j * s.stride[2] * s.C + k];
+    }
+  }
+
+  void run_products() const {
+    const int64_t group_rows = std::max<int64_t>(1, 160 / s.Wo), x_floats = way == Way::unfolded ? s.Wo * depth : row_floats;
+    const bool copy_x = way == Way::unfolded || !wanted.in_place();
+    float *xcopy = copy_x ? scratch(0, group_rows * x_floats + 64) : nullptr,
+          *padded = way == Way::unfolded ? scratch(2, row_floats + 64) : nullptr;
+    float* ycopy = copies_gradients ? scratch(1, group_rows * s.Wo * ld_y) : nullptr;
+    float* swapped = way == Way::transposed ? scratch(3, columns * kernel_row) : nullptr;
+    if (swapped) std::fill_n(swapped, columns * kernel_row, 0.0f);
+    std::vector<const float*> xs(group_rows), ys(group_rows), shifted(group_rows);
+    for (int64_t row = first_row; row < last_row;) {
+      int64_t taps = 0;
+      for (; row < last_row && taps < group_rows; row++) {
+        const float* from = way == Way::unfolded ? x : source(row, t, u);
+        if (!from && !bias) continue;
+        ys[taps] = gradients(row, ycopy ? ycopy + taps * s.Wo * ld_y : nullptr);
+        if (!from) continue;
+        xs[taps] = copy_x ? xcopy + taps * x_floats : from + group * s.Cg;
+        if (way == Way::unfolded)
+          unfold_row(row, padded, xcopy + taps * x_floats);
+        else if (copy_x)
+          wanted.copy(from, xcopy + taps * x_floats), xs[taps] += group * s.Cg;
+        taps++;
+      }
+      if (swapped) {
+        simd().product(
+            {ys.data(), xs.data(), taps, s.Wo, columns, kernel_row, 1, s.O, s.stride[2] * s.C, swapped, kernel_row, nullptr, true});
+        continue;
+      }
+      const bool whole = way == Way::unfolded || s.joined();  // all taps of a kernel row at once
+      const int64_t size = way == Way::unfolded ? depth
+                           : whole              ? kernel_row
+                                                : s.Cg,
+                    step = way == Way::unfolded ? depth : s.stride[2] * s.C;
+      for (int64_t v = 0; v < (whole ? 1 : s.kW); v++) {
+        for (int64_t i = 0; i < taps; i++) shifted[i] = xs[i] + v * s.dilation[2] * s.C;
+        simd().product({shifted.data(), ys.data(), taps, s.Wo, size, columns, 1, step, ld_y, dw + v * s.Cg * s.O, s.O, nullptr, true});
+      }
+    }
+    for (int64_t k = 0; swapped && k < kernel_row; k++)
+      for (int64_t o = 0; o < columns; o++) dw[k * s.O + o] += swapped[o * kernel_row + k];
+  }
+
+  void run_single() const {
+    const int64_t kernel_rows = s.kD * s.kH, triples = (kernel_rows + 2) / 3, width = padded_columns(columns);
+    float *copies = scratch(0, (3 * triples + 1) * row_floats), *zeros = copies + 3 * triples * row_floats;
+    float *sums = scratch(1, 9 * triples * width), *ycopy = copies_gradients ? scratch(2, s.Wo * ld_y) : nullptr;
+    std::fill_n(zeros, row_floats, 0.0f);
+    std::fill_n(sums, 9 * triples * width, 0.0f);
+    std::vector<const float*> from(3 * triples, zeros);
+    for (int64_t row = first_row; row < last_row; row++) {
+      const float* g = gradients(row, ycopy);
+      for (int64_t part = 0; part < kernel_rows; part++) {
+        const float* line = source(row, part / s.kH, part % s.kH);
+        if (line && !wanted.in_place()) wanted.copy(line, copies + part * row_floats);
+        from[part] = !line ? zeros : wanted.in_place() ? line : copies + part * row_floats;
+      }
+      for (int64_t i = 0; i < triples; i++) simd().nine_taps(from.data() + 3 * i, s.Wo, s.stride[2], g, ld_y, width, sums + 9 * i * width);
+    }
+    for (int64_t k = 0; k < s.taps; k++)
+      for (int64_t o = 0; o < columns; o++) dw[k * s.O + o] += sums[k * width + o];
+  }
+};
+
+}  // namespace
+
+void weight(const ConvArgs& a) {
+  const Shapes s(a);
+  const Way way = way_of(s);
+  const int64_t size = a.w.size(), with_bias = size + (a.bias ? s.O : 0);
+  const Chunks chunks(s, size);
+  const int64_t parts = way == Way::single || way == Way::unfolded ? 1 : s.kD * s.kH, block = 2 * simd().lanes,
+                blocks = (s.Og + block - 1) / block;
+  const Tensor partial = Tensor::zeros({chunks.count * with_bias});
+  parallel_for(chunks.count * parts * s.groups * blocks, 1, [&](int64_t job, int64_t) {
+    const int64_t b = job % blocks, group = job / blocks % s.groups, part = job / (blocks * s.groups) % parts,
+                  c = job / (blocks * s.groups * parts);
+    const int64_t first_o = b * block, o = group * s.Og + first_o;
+    float* sums = partial.data<float>() + c * with_bias;
+    Job{.s = s,
+        .way = way,
+        .x = a.x.data<float>(),
+        .y = a.y.data<float>(),
+        .first_row = c * chunks.per_chunk,
+        .last_row = std::min(chunks.rows, (c + 1) * chunks.per_chunk),
+        .group = group,
+        .first_o = first_o,
+        .columns = std::min(block, s.Og - first_o),
+        .t = part / s.kH,
+        .u = part % s.kH,
+        .dw = sums + part * s.kW * s.Cg * s.O + o,
+        .bias = a.bias && part == 0 ? sums + size + o : nullptr}
+        .run();
+  });
+  const Tensor sums = a.bias ? Tensor({with_bias}) : a.w;
+  add_up(partial.data<float>(), chunks.count, with_bias, sums.data<float>());
+  if (!a.bias) return;
+  std::copy_n(sums.data<float>(), size, a.w.data<float>());
+  std::copy_n(sums.data<float>() + size, s.O, a.bias.data<float>());
+}
+
+}  // namespace sono::kernels::rows
