@@ -60,17 +60,23 @@ inline void both_ways(Load get, F f, Store put) {
 }  // namespace
 
 void winograd_input(const float* x, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* v, int64_t step) {
-  const bool whole = inside.top <= 0 && inside.left <= 0 && inside.bottom >= 6 && inside.right >= 6;
-  for (int64_t c = 0; c < channels; c += lanes) {
-    const auto put = [&](int i, int j, Vec value) { store(v + (i * 6 + j) * step + c, value); };
-    const auto get = [&](int i, int j) { return load<Vec>(x + i * row + j * pixel + c); };
-    if (whole)
-      both_ways<6, 6>(get, b_transposed, put);
-    else
-      both_ways<6, 6>(
-          [&](int i, int j) { return i >= inside.top && i < inside.bottom && j >= inside.left && j < inside.right ? get(i, j) : Vec{}; },
-          b_transposed, put);
+  if (inside.top <= 0 && inside.left <= 0 && inside.bottom >= 6 && inside.right >= 6) {
+    for (int64_t c = 0; c < channels; c += lanes)
+      both_ways<6, 6>([&](int i, int j) { return load<Vec>(x + i * row + j * pixel + c); }, b_transposed,
+                      [&](int i, int j, Vec value) { store(v + (i * 6 + j) * step + c, value); });
+    return;
   }
+  const float zeros[lanes] = {};
+  const float* at[36];  // a pixel's channels, or zeros for all of them: no branches in the loop over channels
+  int64_t keep[36];
+  for (int64_t i = 0; i < 6; i++)
+    for (int64_t j = 0; j < 6; j++) {
+      const bool in = i >= inside.top && i < inside.bottom && j >= inside.left && j < inside.right;
+      at[i * 6 + j] = in ? x + i * row + j * pixel : zeros, keep[i * 6 + j] = in ? -1 : 0;
+    }
+  for (int64_t c = 0; c < channels; c += lanes)
+    both_ways<6, 6>([&](int i, int j) { return load<Vec>(at[i * 6 + j] + (c & keep[i * 6 + j])); }, b_transposed,
+                    [&](int i, int j, Vec value) { store(v + (i * 6 + j) * step + c, value); });
 }
 
 void winograd_output(const float* m, int64_t step, int64_t channels, const float* bias, float* y, int64_t row, int64_t pixel, int64_t rows,
