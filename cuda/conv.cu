@@ -115,7 +115,7 @@ __global__ void conv_weight(Conv c, unsigned columns, const T* x, T* w, const T*
   if (threadIdx.y == 0 && o < c.O) (is_bias ? bias : w + row * c.O)[o] = sum;
 }
 
-bool always(const ConvArgs&) { return true; }
+bool fits(const ConvArgs& a) { return a.activation == kernels::Activation::none; }
 
 void run_conv(const ConvArgs& a) {
   visit_real("conv", a.y.dtype(), [&]<class T>() {
@@ -142,9 +142,9 @@ void run_weight(const ConvArgs& a) {
   });
 }
 
-constexpr kernels::Implementation<ConvArgs> forward[] = {{"direct", always, run_conv}};
-constexpr kernels::Implementation<ConvArgs> input[] = {{"direct", always, run_input}};
-constexpr kernels::Implementation<ConvArgs> weight[] = {{"direct", always, run_weight}};
+constexpr kernels::Implementation<ConvArgs> forward[] = {{"direct", fits, run_conv}};
+constexpr kernels::Implementation<ConvArgs> input[] = {{"direct", fits, run_input}};
+constexpr kernels::Implementation<ConvArgs> weight[] = {{"direct", fits, run_weight}};
 
 }  // namespace
 

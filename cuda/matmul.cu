@@ -70,7 +70,9 @@ void run(const MatmulArgs& a) {
 }
 
 // Rows are blockIdx.y, of which there are 65535.
-bool fits(const MatmulArgs& a) { return a.y.size() == 0 || a.y.dim(-2) <= int64_t{65535} * tile; }
+bool fits(const MatmulArgs& a) {
+  return a.activation == kernels::Activation::none && (a.y.size() == 0 || a.y.dim(-2) <= int64_t{65535} * tile);
+}
 
 constexpr kernels::Implementation<MatmulArgs> list[] = {{"tiled", fits, run}};
 

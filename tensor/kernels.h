@@ -2,7 +2,8 @@
 // What every heavy kernel computes. How the CPU does it is in tensor/cpu/, one file per kernel; how a GPU does it is in cuda/.
 //
 // A kernel has an ordered list of implementations, fastest first; the first that fits runs, and the plain reference is always last: it is
-// the specification and the oracle of the tests. SONO_KERNEL=conv2d:reference,matmul:reference forces an entry by name.
+// the specification and the oracle of the tests. Where several good entries fit, those that state a cost compete: the cheapest runs.
+// SONO_KERNEL=conv2d:reference,matmul:reference forces an entry by name.
 // Outputs are allocated by the caller and need not be initialised. All tensors of a call share dtype (f32 or f64) and device, except indices.
 #include <array>
 #include <span>
@@ -17,6 +18,10 @@ template <class Args> struct Implementation {
   const char* name;
   bool (*fits)(const Args&);
   void (*run)(const Args&);
+  // Predicted time, in multiply-adds on whole vectors of the instruction set in use; null: the place in the list decides.
+  double (*cost)(const Args&) = nullptr;
+  // The constant operand (weights) as run() reads it, to be given as Args::packed in later calls of this entry; null: it is read as it is.
+  Tensor (*pack)(const Args&) = nullptr;
 };
 
 template <class Args> struct Kernel {
@@ -24,10 +29,13 @@ template <class Args> struct Kernel {
   std::span<const Implementation<Args>> cpu;
   std::span<const Implementation<Args>> cuda;  // empty until cuda::start()
 
-  // Runs the first implementation that fits, or the one that SONO_KERNEL names. DeviceError if the device has none.
+  // Runs the implementation that is chosen, or the one that SONO_KERNEL names. DeviceError if the device has none.
   void operator()(const Args& a) const { choose(a).run(a); }
   const Implementation<Args>& choose(const Args& a) const;
 };
+
+// What a product may do with its result before it is written.
+enum class Activation : uint8_t { none, relu, sigmoid, tanh };
 
 // ---- matrix product ------------------------------------------------------------------------------------------------------------------
 // y[b] = A[b] B[b] (+ bias per column), A (M, K), B (K, N), y (batch, M, N). transpose_a: a is stored (batch, K, M); transpose_b: b is stored
@@ -36,6 +44,8 @@ struct MatmulArgs {
   Tensor a, b, y;
   bool transpose_a = false, transpose_b = false;
   Tensor bias = {};
+  Activation activation = Activation::none;  // y = activation(A B + bias)
+  Tensor packed = {};                        // b, as pack() of the entry that runs made it
 };
 extern Kernel<MatmulArgs> matmul;
 
@@ -50,6 +60,8 @@ struct ConvArgs {
   Tensor x, w, y;
   ConvGeometry geometry;
   Tensor bias = {};  // optional, (O). conv*: added. conv*_weight: written, the sum of y over pixels. conv*_input: not used
+  Activation activation = Activation::none;  // conv*: y = activation(… + bias); none in the others
+  Tensor packed = {};                        // conv*, conv*_input: w, as pack() of the entry that runs made it
 };
 extern Kernel<ConvArgs> conv2d, conv2d_input, conv2d_weight;  // D = kD = 1. _input writes x from y and w; _weight writes w (and bias) from x and y
 extern Kernel<ConvArgs> conv3d, conv3d_input, conv3d_weight;
@@ -338,8 +350,16 @@ template <> inline Device device_of(const MatmulArgs& a) { return a.y.device(); 
 template <class Args> const Implementation<Args>& Kernel<Args>::choose(const Args& a) const {
   const Device device = device_of(a);
   const char* forced = forced_implementation(name);
-  for (const auto& implementation : device == Device::cpu ? cpu : cuda)
-    if ((!forced || std::string_view(forced) == implementation.name) && implementation.fits(a)) return implementation;
+  const Implementation<Args>* best = nullptr;
+  double least = 0;
+  for (const auto& implementation : device == Device::cpu ? cpu : cuda) {
+    if ((forced && std::string_view(forced) != implementation.name) || !implementation.fits(a)) continue;
+    if (best && !(best->cost && implementation.cost)) continue;
+    const double cost = implementation.cost ? implementation.cost(a) : 0;
+    if (best && cost >= least) continue;
+    best = &implementation, least = cost;
+  }
+  if (best) return *best;
   no_implementation(name, device, forced);
 }
 

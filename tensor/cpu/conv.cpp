@@ -6,6 +6,7 @@
 //   reference   the definition, any geometry, f32 and f64
 #include <algorithm>
 
+#include "tensor/cpu/activation.h"
 #include "tensor/cpu/conv.h"
 #include "tensor/parallel.h"
 
@@ -46,6 +47,7 @@ void forward(const ConvArgs& a) {
     parallel_for(a.y.dim(0), 1, [&](int64_t first, int64_t last) {
       for (int64_t n = first; n < last; n++) for_each_product(a, n, [&](int64_t ix, int64_t iw, int64_t iy) { y[iy] += x[ix] * w[iw]; });
     });
+    for (int64_t i = 0; a.activation != Activation::none && i < a.y.size(); i++) y[i] = activated(a.activation, y[i]);
   });
 }
 

@@ -95,7 +95,7 @@ void for_each_tap(const Shapes& s, int axis, int64_t kernel, int64_t size, int64
 
 }  // namespace
 
-bool fits(const ConvArgs& a) { return a.y.dtype() == Dtype::f32; }
+bool fits(const ConvArgs& a) { return a.y.dtype() == Dtype::f32 && a.activation == Activation::none; }
 
 void forward(const ConvArgs& a) {
   const Shapes s(a);

@@ -78,7 +78,7 @@ Tensor transform_weights(const float* w, int64_t C, int64_t O) {
 
 bool fits(const ConvArgs& a) {
   const auto& [stride, padding, dilation, groups] = a.geometry;
-  if (a.y.dtype() != Dtype::f32 || a.x.dim(1) != 1 || a.w.dim(0) != 1 || a.w.dim(1) != 3 || a.w.dim(2) != 3 || groups != 1) return false;
+  if (a.y.dtype() != Dtype::f32 || a.activation != Activation::none || a.x.dim(1) != 1 || a.w.dim(0) != 1 || a.w.dim(1) != 3 || a.w.dim(2) != 3 || groups != 1) return false;
   if (stride != std::array<int64_t, 3>{1, 1, 1} || dilation[1] != 1 || dilation[2] != 1 || padding[0] != 0 || padding[1] > 2 ||
       padding[2] > 2)
     return false;

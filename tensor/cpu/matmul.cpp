@@ -7,6 +7,7 @@
 //   reference   three loops, f32 and f64
 #include <algorithm>
 
+#include "tensor/cpu/activation.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 #include "tensor/kernels.h"
@@ -29,7 +30,7 @@ using cpu::Product, cpu::scratch, cpu::simd;
 
 constexpr int64_t depth_of_block = 256;
 
-bool fits(const MatmulArgs& a) { return a.y.dtype() == Dtype::f32; }
+bool fits(const MatmulArgs& a) { return a.y.dtype() == Dtype::f32 && a.activation == Activation::none; }
 
 // B as the tiles read it: columns [p * width, …) at data + p * panel_step, rows `ld` apart; one after the other for each matrix of a batch.
 struct Right {
@@ -132,7 +133,7 @@ void run(const MatmulArgs& a) {
         const T *x = pa + row / M * step_a + row % M * am, *w = pb + row / M * step_b + n * bn;
         T sum = bias ? bias[n] : T(0);
         for (int64_t k = 0; k < K; k++) sum += x[k * ak] * w[k * bk];
-        y[row * N + n] = sum;
+        y[row * N + n] = activated(a.activation, sum);
       }
   });
 }
