@@ -1,7 +1,8 @@
 // Convolution on the CPU, with its two adjoints.
 //
 // FLOPs 2 * N * Do*Ho*Wo * kD*kH*kW * C/groups * O in each of the three.
-//   winograd    3 x 3, stride 1, channels in sixteens, f32: a quarter of the multiplications (conv_winograd.cpp)
+//   winograd4   3 x 3 (and kD x 3 x 3), stride 1, f32: F(4x4, 3x3), a quarter of the multiplications (conv_winograd.cpp)
+//   winograd2   the same by F(2x2, 3x3), for small images
 //   rows        matrix products over overlapping rows, any geometry, f32 (conv_rows.cpp)
 //   reference   the definition, any geometry, f32 and f64
 #include <algorithm>
@@ -77,13 +78,18 @@ void weight(const ConvArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<ConvArgs> forward[] = {{"winograd", winograd::fits, winograd::forward},
+constexpr Implementation<ConvArgs> forward[] = {{"winograd4", winograd::fits<4>, winograd::forward<4>},
+                                                {"winograd2", winograd::fits<2>, winograd::forward<2>},
                                                 {"rows", rows::fits, rows::forward},
                                                 {"reference", reference::fits, reference::forward}};
-constexpr Implementation<ConvArgs> input[] = {
-    {"winograd", winograd::fits, winograd::input}, {"rows", rows::fits, rows::input}, {"reference", reference::fits, reference::input}};
-constexpr Implementation<ConvArgs> weight[] = {
-    {"winograd", winograd::fits, winograd::weight}, {"rows", rows::fits, rows::weight}, {"reference", reference::fits, reference::weight}};
+constexpr Implementation<ConvArgs> input[] = {{"winograd4", winograd::fits<4>, winograd::input<4>},
+                                              {"winograd2", winograd::fits<2>, winograd::input<2>},
+                                              {"rows", rows::fits, rows::input},
+                                              {"reference", reference::fits, reference::input}};
+constexpr Implementation<ConvArgs> weight[] = {{"winograd4", winograd::fits<4>, winograd::weight<4>},
+                                               {"winograd2", winograd::fits<2>, winograd::weight<2>},
+                                               {"rows", rows::fits, rows::weight},
+                                               {"reference", reference::fits, reference::weight}};
 
 }  // namespace
 

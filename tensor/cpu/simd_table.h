@@ -30,9 +30,27 @@ struct Affine {
   bool relu;
 };
 
-// Which pixels of a tile lie inside its image: rows [top, bottom), columns [left, right). The others are 0 and not read.
-struct Square {
-  int64_t top, left, bottom, right;
+// Neighbouring tiles of one row of tiles. rows[i] is row i of their pixels, at column 0 of its image: tile t sees columns left + t * tile …,
+// those outside of [0, width) count as zeros. A row outside of the image points to zeros, or, where it is written, to nothing.
+struct WinogradRun {
+  const float* rows[6];
+  int64_t left, width, pixel, tiles;  // pixel: floats from one pixel to the next
+};
+
+// Winograd's F(tile x tile, 3 x 3): buffers hold blocks of 16 channels; tensor/cpu/simd/winograd.h says how they lie in memory.
+struct Winograd {
+  int64_t tile, positions;     // outputs per side; (tile + 2)^2 products
+  int64_t tiles, step, block;  // a buffer's tiles at most; its floats from position to position, from 16 channels to the next 16
+  int64_t pairs;               // positions come in so many equal parts, as transforms make them
+  // Parts [first, last) of B^T x B, and of A y A^T.
+  void (*input)(const WinogradRun&, int64_t channels, int64_t first, int64_t last, float* v);
+  void (*gradient)(const WinogradRun&, int64_t channels, int64_t first, int64_t last, float* z);
+  // A^T m A + bias of `channels` <= 16 into the first `count` of the run's rows.
+  void (*output)(const float* m, int64_t channels, const float* bias, bool relu, const WinogradRun&, float* const* rows, int64_t count);
+  // u (position, C + 1, 16) = G w G^T of `columns` <= 16 columns of (9, C, O); `tap` floats from tap to tap.
+  void (*weight)(const float* w, int64_t tap, int64_t C, int64_t columns, int64_t O, float* u);
+  // w = G^T (the sum of `chunks` such s as winograd_sums makes, `chunk` floats apart) G for channel c of C; 9 rows of O, `tap` floats apart.
+  void (*weight_gradient)(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, float* w, int64_t tap);
 };
 
 struct Simd {
@@ -52,15 +70,15 @@ struct Simd {
   void (*transpose)(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to,
                     int64_t ld_to);  // to[c * ld_to + r] = from[r * ld_from + c]
 
-  // Winograd's F(4x4, 3x3), for one tile and all its channels (a multiple of 16); `step` apart lie the 36 results.
-  void (*winograd_input)(const float* x, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* v,
-                         int64_t step);  // B^T x B of 6 x 6 pixels
-  void (*winograd_output)(const float* m, int64_t step, int64_t channels, const float* bias, float* y, int64_t row, int64_t pixel,
-                          int64_t rows, int64_t columns);  // A^T m A, the first rows x columns of 4 x 4 pixels
-  void (*winograd_gradient)(const float* y, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* z,
-                            int64_t step);                                                              // A y A^T of 4 x 4 pixels
-  void (*winograd_weight)(const float* w, int64_t tap, int64_t size, float* u, int64_t step);           // G w G^T of `size` filters
-  void (*winograd_weight_gradient)(const float* u, int64_t step, int64_t size, float* w, int64_t tap);  // G^T u G
+  // Winograd convolutions: F(4x4, 3x3), F(2x2, 3x3) and the products at `positions` = theirs.
+  const Winograd *winograd4, *winograd2;
+  int winograd_columns;  // channels of y that one call of winograd_products takes at most
+  // m = the sum over t < taps of v[t] u[t], for tiles x columns of every position; u_block: from 16 columns of u to the next.
+  void (*winograd_products)(int64_t positions, const float* const* v, const float* const* u, int64_t taps, int64_t C, int64_t tiles,
+                            int64_t columns, int64_t u_block, float* m);
+  // s (position, C / 16, O / 16, 16, 16) = or += the sum over i < count of v[i]^T z[i], each of tiles[i] tiles, at positions [first, last).
+  void (*winograd_sums)(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
+                        int64_t O, int64_t first, int64_t last, bool accumulate, float* s);
 
   // Pooling of a row; x is an image, y and index the row's first pixel. *_at and *_unpool say whether every index lay in its window;
   // *_unpool write all positions of the windows.

@@ -10,12 +10,11 @@ float sum(const float* x, int64_t n);
 void column_extremes(const float* x, int64_t rows, int64_t columns, bool smallest, float* y);
 float extreme(const float* x, int64_t n, bool smallest);
 void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to);
-void winograd_input(const float* x, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* v, int64_t step);
-void winograd_output(const float* m, int64_t step, int64_t channels, const float* bias, float* y, int64_t row, int64_t pixel, int64_t rows,
-                     int64_t columns);
-void winograd_gradient(const float* y, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* z, int64_t step);
-void winograd_weight(const float* w, int64_t tap, int64_t size, float* u, int64_t step);
-void winograd_weight_gradient(const float* u, int64_t step, int64_t size, float* w, int64_t tap);
+extern const Winograd winograd4, winograd2;
+void winograd_products(int64_t positions, const float* const* v, const float* const* u, int64_t taps, int64_t C, int64_t tiles,
+                       int64_t columns, int64_t u_block, float* m);
+void winograd_sums(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
+                   int64_t O, int64_t first, int64_t last, bool accumulate, float* s);
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index);
 bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* index);
 bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* index);
@@ -48,11 +47,11 @@ const Simd table = {
     .column_extremes = column_extremes,
     .extreme = extreme,
     .transpose = transpose,
-    .winograd_input = winograd_input,
-    .winograd_output = winograd_output,
-    .winograd_gradient = winograd_gradient,
-    .winograd_weight = winograd_weight,
-    .winograd_weight_gradient = winograd_weight_gradient,
+    .winograd4 = &winograd4,
+    .winograd2 = &winograd2,
+    .winograd_columns = lanes == 16 ? 32 : 16,
+    .winograd_products = winograd_products,
+    .winograd_sums = winograd_sums,
     .max_pool_row = max_pool_row,
     .max_pool_at_row = max_pool_at_row,
     .max_unpool_row = max_unpool_row,

@@ -1,47 +1,174 @@
-// The transforms of Winograd's F(4x4, 3x3) [Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016], points 0, ±1,
-// ±2:
-//   y = A^T [ (G w G^T) . (B^T x B) ] A     for a tile of 4 x 4 outputs from 6 x 6 inputs: 36 products instead of 144
-// and of its exact adjoint in w: dw = G^T [ (B^T x B) . (A dy A^T) ] G. All vectors run over channels, a multiple of 16.
-#include "tensor/cpu/simd/vector.h"
+// The transforms of Winograd convolutions, on vectors of channels.
+//
+// A transform of a tile goes both ways, columns then rows. Done for two rows of the result at a time, the columns' results are 12 vectors:
+// they stay in the 16 registers of AVX2, nothing but the 36 results is stored, and the price is to read the inputs up to three times from
+// the first-level cache. The last two columns of a tile are the first two of its neighbour: their results are kept. For 8 channels that is
+// 56 loads, 128 operations (half additions, half multiply-adds: both kinds of units are busy) and 36 stores, which bound it.
+#include "tensor/cpu/simd/winograd.h"
 
 namespace sono::cpu::SONO_ISA {
 namespace {
 
-constexpr auto b_transposed = [](const Vec* d, Vec* o) {  // B^T d
-  const Vec p = d[4] - 4.0f * d[2], q = d[3] - 4.0f * d[1], r = d[4] - d[2], s = 2.0f * (d[3] - d[1]);
-  o[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
-  o[1] = p + q, o[2] = p - q, o[3] = r + s, o[4] = r - s;
-  o[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
-};
+// Pair P of the tiles of a run, for a vector of channels that starts at c.
+template <class F, int P, class V>
+void input_pair(const WinogradRun& run, int64_t c, float* v) {
+  constexpr int size = F::size;
+  V half[2][size];
+  const auto column = [&](int64_t at, int j) __attribute__((always_inline)) {
+    const int64_t offset = at * run.pixel + c;
+    F::template input<P, V>([&](int i) { return load<V>(run.rows[i] + offset); }, half[0][j], half[1][j]);
+  };
+  const auto checked = [&](int64_t at, int j) __attribute__((always_inline)) {
+    if (at >= 0 && at < run.width)
+      column(at, j);
+    else
+      half[0][j] = half[1][j] = V{};
+  };
+  checked(run.left, 0), checked(run.left + 1, 1);
+  for (int64_t t = 0, at = run.left; t < run.tiles; t++, at += F::tile, v += 16) {
+    if (at + 2 >= 0 && at + size <= run.width) {
+#pragma GCC unroll 6
+      for (int j = 2; j < size; j++) column(at + j, j);
+    } else {
+#pragma GCC unroll 6
+      for (int j = 2; j < size; j++) checked(at + j, j);
+    }
+#pragma GCC unroll 2
+    for (int r = 0; r < 2; r++) {
+      float* to = v + (2 * P + r) * size * position_step;
+      const auto get = [&](int j) { return half[r][j]; };
+      const auto put = [&]<int Q>() __attribute__((always_inline)) {
+        V a, b;
+        F::template input<Q, V>(get, a, b);
+        store(to + 2 * Q * position_step, a), store(to + (2 * Q + 1) * position_step, b);
+      };
+      put.template operator()<0>(), put.template operator()<1>();
+      if constexpr (F::pairs > 2) put.template operator()<2>();
+      half[r][0] = half[r][size - 2], half[r][1] = half[r][size - 1];
+    }
+  }
+}
 
-constexpr auto a_transposed = [](const Vec* m, Vec* o) {  // A^T m: 6 -> 4
-  const Vec p = m[1] + m[2], q = m[1] - m[2], r = m[3] + m[4], s = m[3] - m[4];
-  o[0] = m[0] + p + r, o[1] = q + 2.0f * s, o[2] = p + 4.0f * r, o[3] = q + 8.0f * s + m[5];
-};
+template <class F, int P, class V>
+void gradient_pair(const WinogradRun& run, int64_t c, float* z) {
+  constexpr int size = F::size, tile = F::tile;
+  V half[2][tile];
+  for (int64_t t = 0, at = run.left; t < run.tiles; t++, at += tile, z += 16) {
+#pragma GCC unroll 4
+    for (int j = 0; j < tile; j++)
+      if (at + j < run.width) {
+        const int64_t offset = (at + j) * run.pixel + c;
+        F::template gradient<P, V>([&](int i) { return load<V>(run.rows[i] + offset); }, half[0][j], half[1][j]);
+      } else {
+        half[0][j] = half[1][j] = V{};
+      }
+#pragma GCC unroll 2
+    for (int r = 0; r < 2; r++) {
+      float* to = z + (2 * P + r) * size * position_step;
+      const auto get = [&](int j) { return half[r][j]; };
+      const auto put = [&]<int Q>() __attribute__((always_inline)) {
+        V a, b;
+        F::template gradient<Q, V>(get, a, b);
+        store(to + 2 * Q * position_step, a), store(to + (2 * Q + 1) * position_step, b);
+      };
+      put.template operator()<0>(), put.template operator()<1>();
+      if constexpr (F::pairs > 2) put.template operator()<2>();
+    }
+  }
+}
 
-constexpr auto a_times = [](const Vec* y, Vec* o) {  // A y: 4 -> 6
-  const Vec p = y[0] + y[2], q = y[1] + y[3], r = y[0] + 4.0f * y[2], s = 2.0f * y[1] + 8.0f * y[3];
-  o[0] = y[0], o[1] = p + q, o[2] = p - q, o[3] = r + s, o[4] = r - s, o[5] = y[3];
-};
+// Calls f<P>() for the pairs [first, last).
+template <class F, class Call>
+inline void for_each_pair(int64_t first, int64_t last, Call f) {
+  if (first <= 0 && 0 < last) f.template operator()<0>();
+  if (first <= 1 && 1 < last) f.template operator()<1>();
+  if constexpr (F::pairs > 2)
+    if (first <= 2 && 2 < last) f.template operator()<2>();
+}
 
-constexpr auto g_times = [](const Vec* w, Vec* o) {  // G w: 3 -> 6
-  const Vec p = (w[0] + w[2]) * (-1.0f / 6), q = w[1] * (1.0f / 6), r = w[0] * (1.0f / 24) + w[2] * (1.0f / 6), s = w[1] * (1.0f / 12);
-  o[0] = w[0] * 0.25f, o[1] = p - q, o[2] = p + q, o[3] = r + s, o[4] = r - s, o[5] = w[2];
-};
+template <class F>
+void input(const WinogradRun& run, int64_t channels, int64_t first, int64_t last, float* v) {
+  for (int64_t c = 0; c < channels; c += 16, v += block_step<F>)
+    for_each_pair<F>(first, last, [&]<int P>() {
+      for_each_part(smaller(16, channels - c),
+                    [&]<int L>(int64_t part) { input_pair<F, P, typename VectorOf<L>::Float>(run, c + part, v + part); });
+    });
+}
 
-constexpr auto g_transposed = [](const Vec* u, Vec* o) {  // G^T u: 6 -> 3
-  const Vec p = u[1] + u[2], q = u[2] - u[1], r = u[3] + u[4], s = u[3] - u[4];
-  o[0] = 0.25f * u[0] - p * (1.0f / 6) + r * (1.0f / 24), o[1] = q * (1.0f / 6) + s * (1.0f / 12), o[2] = (r - p) * (1.0f / 6) + u[5];
-};
+template <class F>
+void gradient(const WinogradRun& run, int64_t channels, int64_t first, int64_t last, float* z) {
+  for (int64_t c = 0; c < channels; c += 16, z += block_step<F>)
+    for_each_pair<F>(first, last, [&]<int P>() {
+      for_each_part(smaller(16, channels - c),
+                    [&]<int L>(int64_t part) { gradient_pair<F, P, typename VectorOf<L>::Float>(run, c + part, z + part); });
+    });
+}
 
-// Both directions of one vector of channels: an In x In block, from get(i, j), through f (In -> Out values) to Out x Out, to put(i, j,
-// value).
-template <int In, int Out, class Load, class F, class Store>
-inline void both_ways(Load get, F f, Store put) {
-  Vec half[Out][In];
+// One tile and vector of channels; `columns` of its pixels are inside. Position (1, 1), of all ones in A, brings the bias to every pixel.
+template <class F, class V, bool Relu, bool Whole>
+inline void output_tile(const float* m, V bias, int64_t offset, int64_t pixel, float* const* rows, int64_t count, int64_t columns) {
+  constexpr int size = F::size, tile = F::tile;
+  const auto pair = [&]<int P>() __attribute__((always_inline)) {
+    V half[2][size];
+#pragma GCC unroll 6
+    for (int j = 0; j < size; j++)
+      F::template output<P, V>(
+          [&](int i) {
+            const V value = load<V>(m + (i * size + j) * position_step);
+            return i == 2 && j == 2 ? value + bias : value;
+          },
+          half[0][j], half[1][j]);
+#pragma GCC unroll 2
+    for (int r = 0; r < 2; r++) {
+      const int i = F::output_row(P, r);
+      if (!Whole && i >= count) continue;
+      float* to = rows[i] + offset;
+      const auto put = [&](int j, V value) __attribute__((always_inline)) {
+        if (Whole || j < columns) store<V>(to + j * pixel, Relu ? (value < V{} ? V{} : value) : value);
+      };
+      const auto get = [&](int j) { return half[r][j]; };
+      V a, b;
+      F::template output<0, V>(get, a, b);
+      put(F::output_row(0, 0), a), put(F::output_row(0, 1), b);
+      if constexpr (tile == 4) {
+        F::template output<1, V>(get, a, b);
+        put(F::output_row(1, 0), a), put(F::output_row(1, 1), b);
+      }
+    }
+  };
+  pair.template operator()<0>();
+  if constexpr (tile == 4) pair.template operator()<1>();
+}
+
+template <class F, bool Relu>
+void output_run(const float* m, int64_t channels, const float* bias, const WinogradRun& run, float* const* rows, int64_t count) {
+  for (int64_t t = 0, at = run.left; t < run.tiles; t++, at += F::tile, m += 16)
+    for_each_part(channels, [&]<int L>(int64_t c) {
+      using V = typename VectorOf<L>::Float;
+      const V start = bias ? load<V>(bias + c) : V{};
+      const int64_t offset = at * run.pixel + c;
+      if (count >= F::tile && at + F::tile <= run.width)
+        output_tile<F, V, Relu, true>(m + c, start, offset, run.pixel, rows, F::tile, F::tile);
+      else
+        output_tile<F, V, Relu, false>(m + c, start, offset, run.pixel, rows, count, run.width - at);
+    });
+}
+
+template <class F>
+void output(const float* m, int64_t channels, const float* bias, bool relu, const WinogradRun& run, float* const* rows, int64_t count) {
+  if (relu)
+    output_run<F, true>(m, channels, bias, run, rows, count);
+  else
+    output_run<F, false>(m, channels, bias, run, rows, count);
+}
+
+// Both directions of a block of In x In values through f to Out x Out.
+template <int In, int Out, class V, class Load, class T, class Store>
+inline void both_ways(Load get, T f, Store put) {
+  V half[Out][In];
 #pragma GCC unroll 6
   for (int j = 0; j < In; j++) {
-    Vec column[In], out[Out];
+    V column[In], out[Out];
 #pragma GCC unroll 6
     for (int i = 0; i < In; i++) column[i] = get(i, j);
     f(column, out);
@@ -50,67 +177,67 @@ inline void both_ways(Load get, F f, Store put) {
   }
 #pragma GCC unroll 6
   for (int i = 0; i < Out; i++) {
-    Vec out[Out];
+    V out[Out];
     f(half[i], out);
 #pragma GCC unroll 6
     for (int j = 0; j < Out; j++) put(i, j, out[j]);
   }
 }
 
+template <class F>
+void weight(const float* w, int64_t tap, int64_t C, int64_t columns, int64_t O, float* u) {
+  constexpr int size = F::size;
+  const int64_t step = (C + 1) * 16;
+  for (int64_t c = 0; c < C; c++)
+    for_each_part(columns, [&]<int L>(int64_t part) {
+      using V = typename VectorOf<L>::Float;
+      const float* from = w + c * O + part;
+      float* to = u + c * 16 + part;
+      both_ways<3, size, V>([&](int i, int j) { return load<V>(from + (i * 3 + j) * tap); },
+                            [](const V* x, V* y) { F::template weight<V>(x, y); },
+                            [&](int i, int j, V value) { store(to + (i * size + j) * step, value); });
+    });
+}
+
+template <class F>
+void weight_gradient(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, float* w, int64_t tap) {
+  constexpr int size = F::size;
+  const int64_t blocks = (O + 15) / 16, step = (C + 15) / 16 * blocks * 256;
+  for (int64_t o = 0; o < O; o += 16)
+    for_each_part(smaller(16, O - o), [&]<int L>(int64_t part) {
+      using V = typename VectorOf<L>::Float;
+      const float* from = s + (c / 16 * blocks + o / 16) * 256 + c % 16 * 16 + part;
+      float* to = w + o + part;
+      both_ways<size, 3, V>(
+          [&](int i, int j) {
+            const float* at = from + (i * size + j) * step;
+            V sum = load<V>(at);
+            for (int64_t k = 1; k < chunks; k++) sum += load<V>(at + k * chunk);
+            return sum;
+          },
+          [](const V* x, V* y) { F::template weight_gradient<V>(x, y); },
+          [&](int i, int j, V value) { store(to + (i * 3 + j) * tap, value); });
+    });
+}
+
+template <class F>
+constexpr Winograd table_of() {
+  return {.tile = F::tile,
+          .positions = F::size * F::size,
+          .tiles = tiles_at_most,
+          .step = position_step,
+          .block = block_step<F>,
+          .pairs = F::pairs,
+          .input = input<F>,
+          .gradient = gradient<F>,
+          .output = output<F>,
+          .weight = weight<F>,
+          .weight_gradient = weight_gradient<F>};
+}
+
 }  // namespace
 
-void winograd_input(const float* x, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* v, int64_t step) {
-  if (inside.top <= 0 && inside.left <= 0 && inside.bottom >= 6 && inside.right >= 6) {
-    for (int64_t c = 0; c < channels; c += lanes)
-      both_ways<6, 6>([&](int i, int j) { return load<Vec>(x + i * row + j * pixel + c); }, b_transposed,
-                      [&](int i, int j, Vec value) { store(v + (i * 6 + j) * step + c, value); });
-    return;
-  }
-  const float zeros[lanes] = {};
-  const float* at[36];  // a pixel's channels, or zeros for all of them: no branches in the loop over channels
-  int64_t keep[36];
-  for (int64_t i = 0; i < 6; i++)
-    for (int64_t j = 0; j < 6; j++) {
-      const bool in = i >= inside.top && i < inside.bottom && j >= inside.left && j < inside.right;
-      at[i * 6 + j] = in ? x + i * row + j * pixel : zeros, keep[i * 6 + j] = in ? -1 : 0;
-    }
-  for (int64_t c = 0; c < channels; c += lanes)
-    both_ways<6, 6>([&](int i, int j) { return load<Vec>(at[i * 6 + j] + (c & keep[i * 6 + j])); }, b_transposed,
-                    [&](int i, int j, Vec value) { store(v + (i * 6 + j) * step + c, value); });
-}
-
-void winograd_output(const float* m, int64_t step, int64_t channels, const float* bias, float* y, int64_t row, int64_t pixel, int64_t rows,
-                     int64_t columns) {
-  for (int64_t c = 0; c < channels; c += lanes) {
-    const Vec start = bias ? load<Vec>(bias + c) : Vec{};
-    both_ways<6, 4>([&](int i, int j) { return load<Vec>(m + (i * 6 + j) * step + c); }, a_transposed,
-                    [&](int i, int j, Vec value) {
-                      if (i < rows && j < columns) store<Vec>(y + i * row + j * pixel + c, value + start);
-                    });
-  }
-}
-
-void winograd_gradient(const float* y, int64_t row, int64_t pixel, int64_t channels, const Square& inside, float* z, int64_t step) {
-  for (int64_t c = 0; c < channels; c += lanes) {
-    const auto put = [&](int i, int j, Vec value) { store(z + (i * 6 + j) * step + c, value); };
-    const auto get = [&](int i, int j) { return load<Vec>(y + i * row + j * pixel + c); };
-    if (inside.bottom >= 4 && inside.right >= 4)
-      both_ways<4, 6>(get, a_times, put);
-    else
-      both_ways<4, 6>([&](int i, int j) { return i < inside.bottom && j < inside.right ? get(i, j) : Vec{}; }, a_times, put);
-  }
-}
-
-void winograd_weight(const float* w, int64_t tap, int64_t size, float* u, int64_t step) {
-  for (int64_t c = 0; c < size; c += lanes)
-    both_ways<3, 6>([&](int i, int j) { return load<Vec>(w + (i * 3 + j) * tap + c); }, g_times,
-                    [&](int i, int j, Vec value) { store(u + (i * 6 + j) * step + c, value); });
-}
-
-void winograd_weight_gradient(const float* u, int64_t step, int64_t size, float* w, int64_t tap) {
-  for (int64_t c = 0; c < size; c += lanes)
-    both_ways<6, 3>([&](int i, int j) { return load<Vec>(u + (i * 6 + j) * step + c); }, g_transposed,
-                    [&](int i, int j, Vec value) { store(w + (i * 3 + j) * tap + c, value); });
-}
+extern const Winograd winograd4, winograd2;
+const Winograd winograd4 = table_of<F4>(), winograd2 = table_of<F2>();
 
 }  // namespace sono::cpu::SONO_ISA

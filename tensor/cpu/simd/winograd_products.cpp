@@ -1,0 +1,165 @@
+// The matrix products of Winograd convolutions: 36 (or 16) small ones whose operands lie in buffers of winograd.h, so that every distance
+// between rows is known here and nothing is set up per product.
+//
+// Register tiles as in product.cpp: 13 x 2 or 26 x 1 vectors of AVX-512's 32 registers, 6 x 2 or 12 x 1 of AVX2's 16.
+#include "tensor/cpu/simd/winograd.h"
+
+namespace sono::cpu::SONO_ISA {
+namespace {
+
+constexpr bool many_registers = lanes == 16;
+template <int B>
+constexpr int max_rows = (many_registers ? 26 : 12) / B;
+
+// Where vector b of L channels is, with `block` floats from 16 channels to the next 16.
+template <int L>
+inline int64_t vector_at(int b, int64_t block) {
+  return L == 16 ? b * block : b * L;
+}
+
+struct Forward {
+  const float *const *v, *const *u;
+  int64_t taps, C, block, u_block;
+};
+
+// R tiles x B vectors of columns: m = sum over taps and channels of v (from float `from` on) times u (from `column` on).
+template <class V, int B, int R>
+void forward_tile(const Forward& p, int64_t from, int64_t column, float* m) {
+  constexpr int L = sizeof(V) / 4;
+  V sum[R][B] = {};
+  const auto steps = [&](const float* v, const float* u, int64_t n) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+    for (int64_t c = 0; c < n; c++) {
+      V w[B];
+#pragma GCC unroll 2
+      for (int b = 0; b < B; b++) w[b] = load<V>(u + c * 16 + vector_at<L>(b, p.u_block));
+#pragma GCC unroll 32
+      for (int r = 0; r < R; r++) {
+        const V x = broadcast<V>(v[r * 16 + c]);
+#pragma GCC unroll 2
+        for (int b = 0; b < B; b++) sum[r][b] += x * w[b];
+      }
+    }
+  };
+  for (int64_t t = 0; t < p.taps; t++) {
+    const float *v = p.v[t] + from, *u = p.u[t] + column;
+    int64_t c = p.C;
+    for (; c >= 16; c -= 16, v += p.block, u += 256) steps(v, u, 16);
+    if (c > 0) steps(v, u, c);
+  }
+#pragma GCC unroll 32
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 2
+    for (int b = 0; b < B; b++) store(m + r * 16 + vector_at<L>(b, p.block), sum[r][b]);
+}
+
+template <class V, int B, int R>
+void forward_rows(int64_t rows, const Forward& p, int64_t from, int64_t column, float* m) {
+  if (rows == R) return forward_tile<V, B, R>(p, from, column, m);
+  if constexpr (R > 1) forward_rows<V, B, R - 1>(rows, p, from, column, m);
+}
+
+// All tiles x B vectors, at every position.
+template <class V, int B>
+void forward_columns(int64_t positions, const Forward& p, int64_t tiles, int64_t column, float* m) {
+  constexpr int R = max_rows<B>;
+  const int64_t strips = (tiles + R - 1) / R;
+  for (int64_t k = 0; k < positions; k++)
+    for (int64_t i = 0, t = 0; i < strips; i++) {
+      const int64_t next = tiles * (i + 1) / strips, at = k * position_step + t * 16;
+      forward_rows<V, B, R>(next - t, p, at, column + k * (p.C + 1) * 16, m + at);
+      t = next;
+    }
+}
+
+struct Sums {
+  const float *const *v, *const *z;
+  const int64_t* tiles;
+  int64_t count, block;
+  bool accumulate;
+};
+
+// R channels of V x B vectors of columns of Z.
+template <class V, int B, int R>
+void sums_tile(const Sums& p, int64_t from, int64_t column, float* s) {
+  constexpr int L = sizeof(V) / 4;
+  V sum[R][B] = {};
+  if (p.accumulate) {
+#pragma GCC unroll 32
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 2
+      for (int b = 0; b < B; b++) sum[r][b] = load<V>(s + r * 16 + vector_at<L>(b, 256));
+  }
+  for (int64_t i = 0; i < p.count; i++) {
+    const float *v = p.v[i] + from, *z = p.z[i] + column;
+#pragma GCC unroll 2
+    for (int64_t t = 0; t < p.tiles[i]; t++, v += 16, z += 16) {
+      V w[B];
+#pragma GCC unroll 2
+      for (int b = 0; b < B; b++) w[b] = load<V>(z + vector_at<L>(b, p.block));
+#pragma GCC unroll 32
+      for (int r = 0; r < R; r++) {
+        const V x = broadcast<V>(v[r]);
+#pragma GCC unroll 2
+        for (int b = 0; b < B; b++) sum[r][b] += x * w[b];
+      }
+    }
+  }
+#pragma GCC unroll 32
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 2
+    for (int b = 0; b < B; b++) store(s + r * 16 + vector_at<L>(b, 256), sum[r][b]);
+}
+
+template <class V, int B, int R>
+void sums_rows(int64_t rows, const Sums& p, int64_t from, int64_t column, float* s) {
+  if (rows == R) return sums_tile<V, B, R>(p, from, column, s);
+  if constexpr (R > 1) sums_rows<V, B, R - 1>(rows, p, from, column, s);
+}
+
+// n <= 16 channels of V x B vectors of columns of Z.
+template <class V, int B>
+void sums_columns(const Sums& p, int64_t n, int64_t from, int64_t column, float* s) {
+  constexpr int R = max_rows<B> < 16 ? max_rows<B> : 16;
+  const int64_t strips = (n + R - 1) / R;
+  for (int64_t i = 0, c = 0; i < strips; i++) {
+    const int64_t next = n * (i + 1) / strips;
+    sums_rows<V, B, R>(next - c, p, from + c, column, s + c * 16);
+    c = next;
+  }
+}
+
+// Calls f.template operator()<V, B>(o) for B vectors V from column o on, the widest that are not mostly empty.
+template <class F>
+inline void for_each_vectors(int64_t columns, F f) {
+  int64_t o = 0;
+  for (; columns - o > lanes * 3 / 2 || (lanes < 16 && columns - o > lanes); o += 2 * lanes) f.template operator()<Vec, 2>(o);
+  for (; columns - o > lanes / 2; o += lanes) f.template operator()<Vec, 1>(o);
+  if (columns > o) f.template operator()<VectorOf<(lanes > 8 ? lanes / 2 : lanes)>::Float, 1>(o);
+}
+
+}  // namespace
+
+void winograd_products(int64_t positions, const float* const* v, const float* const* u, int64_t taps, int64_t C, int64_t tiles,
+                       int64_t columns, int64_t u_block, float* m) {
+  const int64_t block = positions * position_step;
+  const Forward p{v, u, taps, C, block, u_block};
+  for_each_vectors(columns, [&]<class V, int B>(int64_t o) {
+    forward_columns<V, B>(positions, p, tiles, o / 16 * u_block + o % 16, m + o / 16 * block + o % 16);
+  });
+}
+
+void winograd_sums(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
+                   int64_t O, int64_t first, int64_t last, bool accumulate, float* s) {
+  const int64_t block = positions * position_step, blocks = (O + 15) / 16;
+  const Sums p{v, z, tiles, count, block, accumulate};
+  s += first * ((C + 15) / 16) * blocks * 256;
+  for (int64_t k = first; k < last; k++)
+    for (int64_t c = 0; c < C; c += 16, s += blocks * 256)
+      for_each_vectors(O, [&]<class V, int B>(int64_t o) {
+        sums_columns<V, B>(p, smaller(16, C - c), c / 16 * block + k * position_step, o / 16 * block + k * position_step + o % 16,
+                           s + o / 16 * 256 + o % 16);
+      });
+}
+
+}  // namespace sono::cpu::SONO_ISA
