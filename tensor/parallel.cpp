@@ -1,14 +1,20 @@
 // A pool of threads with bounded spinning. libgomp's waiting is set by the environment before main and by default spins without bound:
 // beside a busy neighbour each barrier then costs a scheduler quantum, and with OMP_WAIT_POLICY=passive an empty region costs some 45 us.
-// Here a worker spins for about 50 us, long enough for the next kernel of a training step, and then sleeps on a futex.
+//
+// One job at a time. Chunks are handed out by one atomic counter, one addition each, in order: a thread that loses its core holds one chunk
+// and no lock, and the others take all the rest. Who has nothing to do looks for work for some 50 us, long enough for the next kernel of a
+// training step, and then sleeps on a futex: its core is free, and the system moves a thread of ours that waits for a core there.
 #include "tensor/parallel.h"
+
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -32,94 +38,129 @@ int default_threads() {
   return n;
 }
 
-constexpr int spins = 2000;
 inline void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
 }
 
+// Looks until ready() or for about 50 us.
+template <class F>
+bool spin_until(F ready) {
+  constexpr auto bound = std::chrono::microseconds(50);
+  const auto start = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < 16; i++) {
+      if (ready()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() - start < bound);
+  return false;
+}
+
+// Wakes those who sleep until something is so. Whoever makes it so (by a sequentially consistent write) rings afterwards; while nobody
+// sleeps that is one load.
+class Bell {
+ public:
+  template <class F>
+  void sleep_until(F ready) {
+    sleepers_.fetch_add(1);
+    while (true) {
+      const uint32_t seen = rings_.load();
+      if (ready()) break;
+      rings_.wait(seen);
+    }
+    sleepers_.fetch_sub(1);
+  }
+  void ring() {
+    if (sleepers_.load() == 0) return;
+    rings_.fetch_add(1);
+    rings_.notify_all();
+  }
+
+ private:
+  std::atomic<uint32_t> rings_{0};
+  std::atomic<int> sleepers_{0};
+};
+
 struct Job {
   detail::Chunk chunk = nullptr;
   void* work = nullptr;
-  int64_t n = 0, grain = 1, chunks = 0, next = 0;  // next: the first chunk that nobody has
-  int helpers = 0;                                 // workers that may still join
-  std::exception_ptr failure;
+  int64_t n = 0, grain = 1, chunks = 0;
 };
 
-// One job at a time. Whoever calls run() works too, so that a job ends even if no worker ever wakes (after fork there are none).
+// Whoever calls run() works too, so that a job ends even if no worker ever wakes.
 class Pool {
  public:
-  void run(Job job, int team) {
+  // Runs it with `team` threads, this one included. False if another thread has the pool.
+  bool run(const Job& job, int team) {
+    const std::unique_lock turn(turn_, std::try_to_lock);
+    if (!turn) return false;
     grow(team - 1);
-    {
-      std::lock_guard lock(mutex_);
-      job_ = job;
-      left_.store(job.chunks, std::memory_order_relaxed);
-      job_.helpers = team - 1;
-    }
-    generation_.fetch_add(1, std::memory_order_release);
-    generation_.notify_all();
+    job_ = job;  // nobody reads it: that takes a chunk, and there is none
+    helpers_.store(team - 1, std::memory_order_relaxed);
+    unfinished_.store(job.chunks, std::memory_order_relaxed);
+    untaken_.store(job.chunks);
+    work_.ring();
     work();
-    for (int i = 0; i < spins && left_.load(std::memory_order_acquire) != 0; i++) pause();
-    std::unique_lock lock(mutex_);
-    finished_.wait(lock, [&] { return left_.load(std::memory_order_acquire) == 0; });
-    if (job_.failure) std::rethrow_exception(std::exchange(job_.failure, nullptr));
+    const auto done = [&] { return unfinished_.load() == 0; };
+    if (!spin_until(done)) done_.sleep_until(done);
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    return true;
   }
-
-  std::mutex& turn() { return turn_; }
 
  private:
+  // Takes chunks while there are any. A chunk that was taken holds the job: what job_ says stays until that chunk is finished.
   void work() {
-    std::unique_lock lock(mutex_);
-    while (job_.next < job_.chunks) {
-      const int64_t c = job_.next++;
-      const Job job = job_;
-      lock.unlock();
-      std::exception_ptr failure;
+    while (untaken_.load(std::memory_order_relaxed) > 0) {
+      const int64_t untaken = untaken_.fetch_sub(1);
+      if (untaken <= 0) return;
+      const int64_t c = job_.chunks - untaken;
       try {
-        job.chunk(job.work, c * job.grain, std::min(job.n, (c + 1) * job.grain));
-      } catch (...) { failure = std::current_exception(); }
-      lock.lock();
-      if (failure && !job_.failure) job_.failure = failure;
-      if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) finished_.notify_all();
+        job_.chunk(job_.work, c * job_.grain, std::min(job_.n, (c + 1) * job_.grain));
+      } catch (...) { fail(c, std::current_exception()); }
+      if (unfinished_.fetch_sub(1) == 1) done_.ring();
     }
   }
 
-  bool join() {
-    std::lock_guard lock(mutex_);
-    return job_.next < job_.chunks && job_.helpers-- > 0;
+  // Of several failures the first chunk's is kept, as on one thread.
+  void fail(int64_t chunk, std::exception_ptr failure) {
+    const std::lock_guard lock(failing_);
+    if (failure_ && failed_chunk_ < chunk) return;
+    failure_ = std::move(failure), failed_chunk_ = chunk;
   }
 
-  void live() {
+  void live(int worker) {
     serial = true;  // a parallel_for inside a chunk runs where it is
-    uint32_t seen = generation_.load(std::memory_order_acquire);
+    const auto wanted = [&] { return untaken_.load() > 0 && worker < helpers_.load(std::memory_order_relaxed); };
     while (true) {
-      if (join()) work();
-      for (int i = 0; i < spins && generation_.load(std::memory_order_acquire) == seen; i++) pause();
-      generation_.wait(seen, std::memory_order_acquire);
-      seen = generation_.load(std::memory_order_acquire);
+      if (!spin_until(wanted)) work_.sleep_until(wanted);
+      work();
     }
   }
 
   void grow(int workers) {
-    while (count_ < workers) {
-      std::thread(&Pool::live, this).detach();
-      count_++;
-    }
+    for (; count_ < workers; count_++) std::thread(&Pool::live, this, count_).detach();
   }
 
-  std::mutex mutex_, turn_;
-  std::condition_variable finished_;
-  std::atomic<uint32_t> generation_{0};
-  std::atomic<int64_t> left_{0};  // chunks not finished
+  std::mutex turn_, failing_;
+  int count_ = 0;  // workers
+  Bell work_, done_;
+  std::exception_ptr failure_;
+  int64_t failed_chunk_ = 0;
   Job job_;
-  int count_ = 0;
+  std::atomic<int> helpers_{0};                  // how many workers may help
+  alignas(64) std::atomic<int64_t> untaken_{0};  // below 0 when several looked for the last chunk
+  alignas(64) std::atomic<int64_t> unfinished_{0};
 };
 
-// Never destroyed: detached workers sleep in it until the process ends.
+// Never destroyed: detached workers sleep in it until the process ends. A forked child has none of them and begins with a new one.
 Pool& pool() {
-  static auto* p = new Pool;
+  static Pool* const p = [] {
+    static Pool* const made = new Pool;
+    pthread_atfork(nullptr, nullptr, [] { new (made) Pool; });
+    return made;
+  }();
   return *p;
 }
 
@@ -146,12 +187,8 @@ void parallel_for(int64_t n, int64_t grain, Chunk chunk, void* work) {
   const int64_t chunks = (n + grain - 1) / grain;
   const int team = static_cast<int>(std::min<int64_t>(threads(), chunks));
   if (team > 1 && !serial) {
-    if (const std::unique_lock turn(pool().turn(), std::try_to_lock); turn) {
-      const SerialScope nested;
-      Job job;
-      job.chunk = chunk, job.work = work, job.n = n, job.grain = grain, job.chunks = chunks;
-      return pool().run(job, team);
-    }
+    const SerialScope nested;
+    if (pool().run({chunk, work, n, grain, chunks}, team)) return;
   }
   for (int64_t c = 0; c < chunks; c++) chunk(work, c * grain, std::min(n, (c + 1) * grain));
 }

@@ -1,7 +1,11 @@
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -60,5 +64,74 @@ TEST_CASE("calls may be nested and may come from several threads at once") {
     if (std::this_thread::get_id() != here) alone = false;
   });
   CHECK(alone);
+  set_threads(0);
+}
+
+TEST_CASE("of several failures the first chunk's reaches the caller, as on one thread") {
+  set_threads(4);
+  for (int round = 0; round < 50; round++) {
+    std::string message;
+    try {
+      parallel_for(64, 1, [](int64_t i, int64_t) {
+        if (i >= 3) throw std::runtime_error(std::to_string(i));
+      });
+    } catch (const std::runtime_error& e) { message = e.what(); }
+    CHECK(message == "3");
+  }
+  set_threads(0);
+}
+
+TEST_CASE("a chunk that takes long holds no other chunk") {
+  set_threads(2);
+  for (int round = 0; round < 20; round++) {
+    std::atomic<int> others{0};
+    parallel_for(50, 1, [&](int64_t i, int64_t) {
+      if (i == 0)
+        while (others < 49) std::this_thread::yield();  // would never end if it had to be done with another chunk first
+      else
+        others++;
+    });
+    CHECK(others == 49);
+  }
+  set_threads(0);
+}
+
+// What a recurrent network does: very many small jobs of changing size, with pauses that let the workers fall asleep.
+TEST_CASE("thousands of small jobs one after another") {
+  std::vector<int64_t> sums(37, 0);
+  for (int round = 0; round < 20000; round++) {
+    set_threads(2 + round / 7 % 3);
+    const int64_t n = 2 + round % 36;
+    parallel_for(n, 1, [&](int64_t i, int64_t) { sums[static_cast<size_t>(i)] += round; });
+    if (round % 997 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::vector<int64_t> wanted(37, 0);
+  for (int round = 0; round < 20000; round++)
+    for (int64_t i = 0; i < 2 + round % 36; i++) wanted[static_cast<size_t>(i)] += round;
+  CHECK(sums == wanted);
+  set_threads(0);
+}
+
+TEST_CASE("a forked child has threads of its own") {
+  set_threads(2);
+  const auto both_threads = [] {  // each chunk waits for the other: one thread alone would never end
+    std::atomic<int> met{0};
+    parallel_for(2, 1, [&](int64_t, int64_t) {
+      met++;
+      while (met < 2) std::this_thread::yield();
+    });
+  };
+  both_threads();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::alarm(60);
+    both_threads();
+    ::_exit(0);
+  }
+  int status = 0;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  both_threads();
   set_threads(0);
 }
