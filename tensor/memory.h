@@ -1,6 +1,7 @@
 #pragma once
-// Where tensors live. CPU blocks are 64-byte aligned and cached by size class (powers of two with three steps between),
-// so that a training step of fixed shapes asks the system for nothing after its first round.
+// Where tensors live. CPU blocks are 64-byte aligned. What is given back is kept: small blocks (64 KiB and less) by size class (powers of
+// two with three steps between), larger ones in a heap that joins neighbours (tensor/heap.h). A training step of fixed shapes asks the
+// system for nothing after its first round, and the program holds little more than the step's peak.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,7 +21,10 @@ struct Storage {
   Storage& operator=(const Storage&) = delete;
 };
 
-struct MemoryStats { int64_t live = 0, peak = 0, cached = 0, system_allocations = 0; };  // bytes; the last is a count
+struct MemoryStats {
+  int64_t live = 0, peak = 0, cached = 0;  // bytes
+  int64_t system_allocations = 0;          // how often memory was taken that the system had not given before
+};
 
 MemoryStats memory_stats(Device device = Device::cpu);
 void reset_peak_memory(Device device = Device::cpu);  // peak := live
