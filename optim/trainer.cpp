@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "tensor/memory.h"
 #include "tensor/random.h"
 
 namespace sono {
@@ -42,6 +43,11 @@ Trainer::Trainer(Module& model, Optimizer& optimizer, TrainerOptions options)
 }
 
 double Trainer::seconds_since_start() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+Device Trainer::device() const {
+  for (const auto& p : optimizer_.parameters()) return p.value->device();
+  return Device::cpu;
+}
 
 bool Trainer::out_of_time(double needed) const {
   return options_.max_minutes > 0 && before_ + seconds_since_start() + needed >= 60 * options_.max_minutes;
@@ -85,6 +91,7 @@ Report Trainer::run(const AnyTask& task) {
     judge(epoch);
     if (epoch.best) keep_best();
     training_.seconds = before_ + seconds_since_start();
+    epoch.peak_memory = memory_stats(device()).peak;
     log(epoch, bar);
     if (!options_.folder.empty()) save_checkpoint(file("last.safetensors"), training_);  // from here on the epoch is done
     if (options_.on_epoch) options_.on_epoch(epoch);
@@ -234,6 +241,7 @@ void Trainer::judge(EpochReport& epoch) {
 }
 
 void Trainer::log(const EpochReport& epoch, ProgressBar& bar) {
+  const double peak_mib = static_cast<double>(epoch.peak_memory) / 1048576;
   std::string line =
       format("epoch %lld/%lld  loss %.4f", static_cast<long long>(epoch.epoch), static_cast<long long>(options_.epochs), epoch.train_loss);
   Scores row{{"train_loss", epoch.train_loss}}, events{{"train/loss", epoch.train_loss}};
@@ -242,11 +250,12 @@ void Trainer::log(const EpochReport& epoch, ProgressBar& bar) {
     events.emplace_back("val/" + name, value);
     line += "  " + name + format(" %.4g", value);
   }
-  row.insert(row.end(), {{"lr", epoch.rate}, {"seconds", epoch.seconds}});
-  events.insert(events.end(), {{"lr", epoch.rate}, {"seconds", epoch.seconds}, {"images_per_second", epoch.images_per_second}});
+  row.insert(row.end(), {{"lr", epoch.rate}, {"seconds", epoch.seconds}, {"peak_mib", peak_mib}});
+  events.insert(events.end(),
+                {{"lr", epoch.rate}, {"seconds", epoch.seconds}, {"images_per_second", epoch.images_per_second}, {"peak_mib", peak_mib}});
   if (metrics_) metrics_->add(epoch.epoch, row);
   if (events_) events_->scalars(epoch.epoch, events);
-  line += format("  lr %.3g  %.1f s  %.4g images/s", epoch.rate, epoch.seconds, epoch.images_per_second);
+  line += format("  lr %.3g  %.1f s  %.4g images/s  %.0f MiB", epoch.rate, epoch.seconds, epoch.images_per_second, peak_mib);
   if (epoch.epoch < options_.epochs) line += "  ETA " + bar.eta();
   bar.finish(line + (epoch.best ? "  best" : ""));
 }

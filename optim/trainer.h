@@ -34,7 +34,8 @@ enum class ProgressStyle { automatic, off, lines, live };  // on stderr; automat
 struct EpochReport {
   int64_t epoch = 0;
   double train_loss = 0, rate = 0, seconds = 0, images_per_second = 0;
-  Scores scores;  // of validate()
+  int64_t peak_memory = 0;  // bytes of tensors on the model's device, most at one time since the program began
+  Scores scores;            // of validate()
   bool best = false;
 };
 
@@ -99,6 +100,7 @@ class Trainer {
   void keep_best();
   void restore_best();
   void log(const EpochReport& epoch, ProgressBar& bar);
+  Device device() const;  // where the model is
   bool out_of_time(double needed) const;
   bool out_of_patience() const;
   double seconds_since_start() const;

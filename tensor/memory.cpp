@@ -27,7 +27,7 @@ size_t size_class(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-constexpr size_t small_block = 65536;  // and less: from the free list of its class
+constexpr size_t small_block = 16384;  // and less: from the free list of its class
 
 // One device's memory: free lists by size class (the first release of a size asks for a block of its class; the next one of the class finds
 // it here), on the CPU a heap for what is larger, and counters.

@@ -1,5 +1,5 @@
 #pragma once
-// Where tensors live. CPU blocks are 64-byte aligned. What is given back is kept: small blocks (64 KiB and less) by size class (powers of
+// Where tensors live. CPU blocks are 64-byte aligned. What is given back is kept: small blocks (16 KiB and less) by size class (powers of
 // two with three steps between), larger ones in a heap that joins neighbours (tensor/heap.h). A training step of fixed shapes asks the
 // system for nothing after its first round, and the program holds little more than the step's peak.
 #include <cstddef>
