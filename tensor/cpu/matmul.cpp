@@ -1,122 +1,179 @@
 // Matrix product on the CPU: 2 * batch * M * N * K FLOPs.
-//   tiles       register tiles of 13 x 32 (AVX-512) or 6 x 16 (AVX2) outputs, f32. Blocks of about 100 rows x 128 columns are the jobs;
-//   each
-//               goes through K in steps of 256, so that a panel of B (32 KB) stays in the first-level cache and a block of A (100 KB) in
-//               the second. B is copied to panels as wide as a tile unless it is small or used only a few times; A is copied where it is
-//               transposed, or where its rows lie a multiple of 1 KB apart and would fight for the same lines of the cache.
+//   gemv        one row or one column, f32: one pass over the matrix, bound by the memory that it lies in
+//   tiles       register tiles of 6 x 16 (AVX2) or 14 x 32 (AVX-512) outputs, f32. Blocks of about 96 rows are the jobs; each goes through K
+//               in steps of 256, so that a panel of B (16 or 32 KB) stays in the first-level cache and a block of A (100 KB) in the second.
+//               B is copied to panels as wide as a tile unless it is small or used only a few times; A is copied to slivers as high as a
+//               tile where it is transposed or its rows would fight for the same lines of the cache.
+//   eigen       Eigen's product (matmul_eigen.cpp), a rival; what f64 uses
 //   reference   three loops, f32 and f64
+#include "tensor/cpu/matmul.h"
+
 #include <algorithm>
 
 #include "tensor/cpu/activation.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
-#include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
 namespace sono::kernels {
 namespace {
 
-struct Sizes {
-  int64_t M, N, K, batch, step_a, step_b;  // steps from one matrix of a batch to the next; 0: one for all
-  explicit Sizes(const MatmulArgs& a) {
-    M = a.y.dim(-2), N = a.y.dim(-1), K = a.a.dim(a.transpose_a ? -2 : -1), batch = a.y.size() > 0 ? a.y.size() / (M * N) : 0;
-    step_a = a.a.size() == M * K ? 0 : M * K, step_b = a.b.size() == K * N ? 0 : K * N;
-  }
-};
-
 namespace tiles {
 
-using cpu::Product, cpu::scratch, cpu::simd;
+using cpu::Left, cpu::scratch, cpu::simd, cpu::Tiles;
 
 constexpr int64_t depth_of_block = 256;
 
-bool fits(const MatmulArgs& a) { return a.y.dtype() == Dtype::f32 && a.activation == Activation::none; }
+int64_t width_of_panel(int64_t N) { return N > simd().lanes ? 2 * simd().lanes : simd().lanes; }
+int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-// B as the tiles read it: columns [p * width, …) at data + p * panel_step, rows `ld` apart; one after the other for each matrix of a batch.
+// B as the tiles read it: the columns of panel p at data + p * panel_step, rows `ld` apart, and so for each matrix of a batch; the last
+// panel, if it is no whole one, is always a copy.
 struct Right {
   Tensor memory;
   const float* data;
   int64_t ld, panel_step, step;
+  const float* last = nullptr;
+  int64_t last_step = 0;
 };
 
-// A panel: width columns from n on, zeros beyond N.
-void copy_panel(const float* b, bool transposed, const Sizes& s, int64_t n, int64_t width, float* to) {
-  const int64_t columns = std::min(width, s.N - n);
-  if (columns < width) std::fill_n(to, s.K * width, 0.0f);
-  if (!transposed) {
-    for (int64_t k = 0; k < s.K; k++) std::copy_n(b + k * s.N + n, columns, to + k * width);
-    return;
-  }
-  simd().transpose(b + n * s.K, s.K, columns, s.K, to, width);
-}
-
-Right right_operand(const MatmulArgs& a, const Sizes& s) {
-  const int64_t width = std::min<int64_t>(2 * simd().lanes, cpu::padded_columns(s.N)), panels = (s.N + width - 1) / width;
-  const bool small = s.K * s.N <= 32768 || s.M * s.batch <= 32;
-  if (!a.transpose_b && small && s.N == cpu::padded_columns(s.N)) return {a.b, a.b.data<float>(), s.N, width, s.step_b};
-  const int64_t matrices = s.step_b ? s.batch : 1, size = panels * s.K * width;
+// Panels [first, …) of every matrix of B, one after the other; zeros beyond N. A chunk is 8 panels: rows are read 512 bytes at a time.
+Tensor copy_panels(const MatmulArgs& a, const MatmulSizes& s, int64_t first_panel) {
+  constexpr int64_t together = 8;
+  const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width - first_panel, matrices = s.step_b ? s.batch : 1;
+  const int64_t chunks = (panels + together - 1) / together, size = panels * s.K * width;
   const Tensor memory({matrices * size});
-  parallel_for(matrices * panels, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, s.K * width)), [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; i++)
-      copy_panel(a.b.data<float>() + i / panels * s.step_b, a.transpose_b, s, i % panels * width, width,
-                 memory.data<float>() + i * s.K * width);
+  parallel_for(matrices * chunks, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, s.K * width * together)), [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++) {
+      const int64_t p = i % chunks * together, n = (first_panel + p) * width, columns = std::min(together * width, s.N - n);
+      const float* b = a.b.data<float>() + i / chunks * s.step_b;
+      float* to = memory.data<float>() + i / chunks * size + p * s.K * width;
+      if (columns % width) std::fill_n(to + columns / width * s.K * width, s.K * width, 0.0f);
+      simd().panels(a.transpose_b ? b + n * s.K : b + n, a.transpose_b ? s.K : s.N, a.transpose_b, s.K, columns, width, s.K * width, to);
+    }
   });
-  return {memory, memory.data<float>(), width, s.K * width, s.step_b ? size : 0};
+  return memory;
 }
 
-// Rows [m, m + rows), columns [k, k + depth) of A as (depth, rows).
-void copy_left(const float* a, bool transposed, const Sizes& s, int64_t m, int64_t rows, int64_t k, int64_t depth, float* to) {
-  if (!transposed) return simd().transpose(a + m * s.K + k, s.K, rows, depth, to, rows);
-  for (int64_t i = 0; i < depth; i++) std::copy_n(a + (k + i) * s.M + m, rows, to + i * rows);
+Right right_operand(const MatmulArgs& a, const MatmulSizes& s) {
+  const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width, size = panels * s.K * width;
+  if (a.packed) return {a.packed, a.packed.data<float>(), width, s.K * width, 0};
+  const bool few_uses = s.M * (s.step_b ? 1 : s.batch) <= 24, small = s.K * s.N <= 16384;
+  if (a.transpose_b || (!few_uses && !small)) {
+    const Tensor memory = copy_panels(a, s, 0);
+    return {memory, memory.data<float>(), width, s.K * width, s.step_b ? size : 0};
+  }
+  Right right{a.b, a.b.data<float>(), s.N, width, s.step_b};
+  if (s.N % width == 0) return right;
+  right.memory = copy_panels(a, s, panels - 1);
+  right.last = right.memory.data<float>(), right.last_step = s.step_b ? s.K * width : 0;
+  return right;
+}
+
+// How the rows and columns of y are cut into jobs, and how A is read.
+struct Plan {
+  int64_t rows, columns;
+  Left left;
+};
+
+Plan plan(const MatmulArgs& a, const MatmulSizes& s) {
+  const int64_t width = width_of_panel(s.N), height = simd().lanes == 16 ? 14 : 6, most = simd().lanes == 16 ? 98 : 96;
+  Plan p{};
+  const bool conflicts = s.K % 256 == 0 && s.K >= 512;
+  p.left = a.transpose_a ? (s.M > 64 ? Left::slivers : Left::columns) : conflicts && s.N >= 128 && s.M > height ? Left::slivers : Left::rows;
+  const int64_t blocks = (s.M + most - 1) / most;
+  p.rows = std::min(s.M, round_up((s.M + blocks - 1) / blocks, height));
+  p.columns = std::min<int64_t>(round_up(s.N, width), 512);
+  const double flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K) * static_cast<double>(s.batch);
+  const auto wanted = static_cast<int64_t>(std::min(8.0, flops / 1e6));
+  const auto jobs = [&] { return s.batch * ((s.M + p.rows - 1) / p.rows) * ((s.N + p.columns - 1) / p.columns); };
+  while (jobs() < wanted && p.columns > 4 * width) p.columns = round_up(p.columns / 2, width);
+  while (jobs() < wanted && p.rows > 4 * height) p.rows = round_up(p.rows / 2, height);
+  return p;
 }
 
 // y[m .. m + rows, n .. n + columns) of one matrix of the batch.
-void block(const MatmulArgs& args, const Sizes& s, const Right& right, const float* bias, int64_t matrix, int64_t m, int64_t rows,
-           int64_t n, int64_t columns) {
+void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Left left, const float* bias, int64_t matrix, int64_t m,
+           int64_t rows, int64_t n, int64_t columns) {
   const float* a = args.a.data<float>() + matrix * s.step_a;
-  const bool copy = args.transpose_a ? s.M > 64 : s.K % 256 == 0 && s.K >= 512 && columns >= 128;
-  const int64_t width = std::min<int64_t>(2 * simd().lanes, cpu::padded_columns(s.N));
+  float* y = args.y.data<float>() + (matrix * s.M + m) * s.N;
+  const int64_t width = width_of_panel(s.N), lda = args.transpose_a ? s.M : s.K;
   int64_t k = 0;
   do {
     const int64_t depth = std::min(depth_of_block, s.K - k);
-    const float* left = args.transpose_a ? a + k * s.M + m : a + m * s.K + k;
-    if (copy) {
+    const float* from = args.transpose_a ? a + k * s.M + m : a + m * s.K + k;
+    if (left == Left::slivers) {
       float* to = scratch(0, depth * rows + 16);
-      copy_left(a, args.transpose_a, s, m, rows, k, depth, to);
-      left = to;
+      simd().slivers(from, lda, args.transpose_a, rows, depth, to);
+      from = to;
     }
-    const int64_t row = copy || args.transpose_a ? 1 : s.K, step = copy ? rows : args.transpose_a ? s.M : 1;
     for (int64_t j = n; j < n + columns; j += width) {
-      const float* w = right.data + matrix * right.step + j / width * right.panel_step + k * right.ld;
-      simd().product({&left, &w, 1, depth, rows, std::min(width, n + columns - j), row, step, right.ld,
-                      args.y.data<float>() + (matrix * s.M + m) * s.N + j, s.N, bias && k == 0 ? bias + j : nullptr, k > 0});
+      const int64_t wide = std::min(width, n + columns - j);
+      const bool apart = right.last && wide < width;
+      const float* b = apart ? right.last + matrix * right.last_step + k * width
+                             : right.data + matrix * right.step + j / width * right.panel_step + k * right.ld;
+      simd().tiles({left, from, lda, b, apart ? width : right.ld, rows, wide, depth, y + j, s.N, bias && k == 0 ? bias + j : nullptr, k > 0});
+      if (args.activation != Activation::none && k + depth >= s.K)
+        simd().activate(y + j, s.N, rows, wide, static_cast<cpu::Epilogue>(args.activation));
     }
     k += depth;
   } while (k < s.K);
 }
 
+int64_t packed_size(const MatmulSizes& s) { return round_up(s.N, width_of_panel(s.N)) * s.K; }
+
+bool fits(const MatmulArgs& a) { return a.y.dtype() == Dtype::f32 && (!a.packed || a.packed.size() == packed_size(MatmulSizes(a))); }
+
+Tensor pack(const MatmulArgs& a) { return copy_panels(a, MatmulSizes(a), 0); }
+
 void run(const MatmulArgs& a) {
-  const Sizes s(a);
+  const MatmulSizes s(a);
   if (a.y.size() == 0) return;
   const Right right = right_operand(a, s);
   Tensor bias = a.bias;
-  if (const int64_t padded = cpu::padded_columns(s.N); bias && padded != s.N) {
+  if (const int64_t padded = round_up(s.N, width_of_panel(s.N)); bias && padded != s.N) {
     bias = Tensor::zeros({padded});
     std::copy_n(a.bias.data<float>(), s.N, bias.data<float>());
   }
-  const int64_t rows = std::min<int64_t>(s.M, 104), columns = std::min<int64_t>((s.N + 31) / 32 * 32, s.M <= 32 ? 64 : 128);
-  const int64_t down = (s.M + rows - 1) / rows, across = (s.N + columns - 1) / columns;
-  const double flops = 2.0 * static_cast<double>(rows * columns * s.K);
-  parallel_for(
-      s.batch * down * across, std::max<int64_t>(1, static_cast<int64_t>(1e6 / std::max(1.0, flops))), [&](int64_t first, int64_t last) {
-        for (int64_t job = first; job < last; job++) {
-          const int64_t matrix = job / (down * across), m = job / across % down * rows, n = job % across * columns;
-          block(a, s, right, bias ? bias.data<float>() : nullptr, matrix, m, std::min(rows, s.M - m), n, std::min(columns, s.N - n));
-        }
-      });
+  const Plan p = plan(a, s);
+  const int64_t down = (s.M + p.rows - 1) / p.rows, across = (s.N + p.columns - 1) / p.columns;
+  const double flops = 2.0 * static_cast<double>(p.rows * p.columns * s.K);
+  parallel_for(s.batch * down * across, std::max<int64_t>(1, static_cast<int64_t>(4e5 / std::max(1.0, flops))),
+               [&](int64_t first, int64_t last) {
+                 for (int64_t job = first; job < last; job++) {
+                   const int64_t matrix = job / (down * across), m = job / across % down * p.rows, n = job % across * p.columns;
+                   block(a, s, right, p.left, bias ? bias.data<float>() : nullptr, matrix, m, std::min(p.rows, s.M - m), n,
+                         std::min(p.columns, s.N - n));
+                 }
+               });
 }
 
 }  // namespace tiles
+
+namespace gemv {
+
+// The matrix is B (M = 1) or A (N = 1); y is one value per row (dot products) or a combination of its rows.
+bool fits(const MatmulArgs& a) {
+  const MatmulSizes s(a);
+  return a.y.dtype() == Dtype::f32 && !a.packed && a.y.size() > 0 && s.batch == 1 && (s.M == 1 || s.N == 1) && s.K > 0;
+}
+
+void run(const MatmulArgs& a) {
+  const MatmulSizes s(a);
+  const bool row = s.M == 1, dots = row ? a.transpose_b : !a.transpose_a;
+  const int64_t n = row ? s.N : s.M, grain = std::max<int64_t>(64, (1 << 18) / s.K / 64 * 64);
+  const float *matrix = (row ? a.b : a.a).data<float>(), *vector = (row ? a.a : a.b).data<float>();
+  parallel_for(n, grain, [&, y = a.y.data<float>()](int64_t first, int64_t last) {
+    if (dots)
+      cpu::simd().dots(matrix + first * s.K, s.K, last - first, vector, y + first);
+    else
+      cpu::simd().combine(matrix + first, s.K, n, last - first, vector, y + first);
+    for (int64_t i = first; a.bias && i < last; i++) y[i] += a.bias.data<float>()[row ? i : 0];
+    cpu::simd().activate(y + first, last - first, 1, last - first, static_cast<cpu::Epilogue>(a.activation));
+  });
+}
+
+}  // namespace gemv
 
 namespace reference {
 
@@ -124,7 +181,7 @@ bool fits(const MatmulArgs&) { return true; }
 
 template <class T>
 void run(const MatmulArgs& a) {
-  const auto [M, N, K, batch, step_a, step_b] = Sizes(a);
+  const auto [M, N, K, batch, step_a, step_b] = MatmulSizes(a);
   const int64_t am = a.transpose_a ? 1 : K, ak = a.transpose_a ? M : 1, bk = a.transpose_b ? 1 : N, bn = a.transpose_b ? K : 1;
   const T *pa = a.a.data<T>(), *pb = a.b.data<T>(), *bias = a.bias ? a.bias.data<T>() : nullptr;
   parallel_for(batch * M, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, N * K)), [&, y = a.y.data<T>()](int64_t first, int64_t last) {
@@ -144,7 +201,9 @@ void run(const MatmulArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<MatmulArgs> implementations[] = {{"tiles", tiles::fits, tiles::run},
+constexpr Implementation<MatmulArgs> implementations[] = {{"gemv", gemv::fits, gemv::run},
+                                                          {"tiles", tiles::fits, tiles::run, nullptr, tiles::pack},
+                                                          {"eigen", eigen::fits, eigen::run},
                                                           {"reference", reference::fits, reference::run}};
 
 }  // namespace

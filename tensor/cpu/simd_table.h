@@ -53,6 +53,24 @@ struct Winograd {
   void (*weight_gradient)(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, float* w, int64_t tap);
 };
 
+// How the left operand of `tiles` lies: a[r * lda + k]; a[k * lda + r]; or as `slivers` copied it.
+enum class Left : uint8_t { rows, columns, slivers };
+
+// y[r * ldy + o] = start + sum over k < depth of a[r][k] * b[k * ldb + o], r < rows, o < columns <= 2 * lanes; start as in Product. Rows of
+// b and bias are readable up to `lanes` or 2 * lanes values.
+struct Tiles {
+  Left left;
+  const float* a;
+  int64_t lda;
+  const float* b;
+  int64_t ldb, rows, columns, depth;
+  float* y;
+  int64_t ldy;
+  const float* bias = nullptr;
+  bool accumulate = false;
+};
+enum class Epilogue : uint8_t { none, relu, sigmoid, tanh };  // as kernels::Activation
+
 struct Simd {
   const char* name;
   int lanes;                              // floats of the widest vector
@@ -79,6 +97,13 @@ struct Simd {
   // s (position, C / 16, O / 16, 16, 16) = or += the sum over i < count of v[i]^T z[i], each of tiles[i] tiles, at positions [first, last).
   void (*winograd_sums)(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
                         int64_t O, int64_t first, int64_t last, bool accumulate, float* s);
+  void (*tiles)(const Tiles&);
+  void (*slivers)(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);  // rows * depth values
+  // Rows of b (or, transposed, its columns) as panels of `width` (of lanes or 2 * lanes) columns, `step` apart: to[k * width + o].
+  void (*panels)(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t columns, int64_t width, int64_t step, float* to);
+  void (*dots)(const float* matrix, int64_t K, int64_t n, const float* v, float* y);                 // y[i] = sum of matrix[i * K + k] * v[k]
+  void (*combine)(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v, float* y);  // y[j] = sum of v[k] * matrix[k * ld + j]
+  void (*activate)(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);                  // in place
 
   // Pooling of a row; x is an image, y and index the row's first pixel. *_at and *_unpool say whether every index lay in its window;
   // *_unpool write all positions of the windows.

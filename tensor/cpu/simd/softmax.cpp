@@ -1,6 +1,6 @@
 // Softmax of short rows (classes) by transposing `lanes` rows at a time, of long rows and of columns directly. Some 25 operations a value,
 // most of them in exp.
-#include "tensor/cpu/simd/vector.h"
+#include "tensor/cpu/simd/math.h"
 #include "tensor/scalar_math.h"
 
 namespace sono::cpu::SONO_ISA {
@@ -11,25 +11,6 @@ void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns
 namespace {
 
 constexpr int64_t short_row = 64;
-
-// math::exp (tensor/scalar_math.h) on a vector, for arguments <= 0: 2^n * exp(r), n = round(x / ln 2), exp(r) a polynomial of degree 6.
-template <int L>
-inline typename VectorOf<L>::Float exp_negative(typename VectorOf<L>::Float x) {
-  using F = typename VectorOf<L>::Float;
-  using I = typename VectorOf<L>::Int;
-  const F clamped = x < -104.0f ? F{} - 104.0f : x;
-  const F shifted = clamped * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;  // 1.5 * 2^23 rounds to the nearest integer
-  const F r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
-  F p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const I e = (I)shifted - 0x4B400000, half = e >> 1;  // two factors, so that results reach the denormals
-  const F y = p * (F)((half + 127) << 23) * (F)((e - half + 127) << 23);
-  return x == x ? y : x;
-}
 
 // One vector of columns, n rows that are `step` apart.
 template <int L>

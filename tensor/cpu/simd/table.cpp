@@ -15,6 +15,12 @@ void winograd_products(int64_t positions, const float* const* v, const float* co
                        int64_t columns, int64_t u_block, float* m);
 void winograd_sums(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
                    int64_t O, int64_t first, int64_t last, bool accumulate, float* s);
+void tiles(const Tiles& t);
+void slivers(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);
+void panels(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t columns, int64_t width, int64_t step, float* to);
+void dots(const float* matrix, int64_t K, int64_t n, const float* v, float* y);
+void combine(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v, float* y);
+void activate(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index);
 bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* index);
 bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* index);
@@ -52,6 +58,12 @@ const Simd table = {
     .winograd_columns = lanes == 16 ? 32 : 16,
     .winograd_products = winograd_products,
     .winograd_sums = winograd_sums,
+    .tiles = tiles,
+    .slivers = slivers,
+    .panels = panels,
+    .dots = dots,
+    .combine = combine,
+    .activate = activate,
     .max_pool_row = max_pool_row,
     .max_pool_at_row = max_pool_at_row,
     .max_unpool_row = max_unpool_row,
