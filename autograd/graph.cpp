@@ -128,6 +128,19 @@ Tensor differentiable_jointly(const char* name, const Tensor& y, const std::vect
   return with_new_node(name, y, std::move(body));
 }
 
+std::pair<Tensor, Tensor> differentiable_pair(std::pair<const char*, const char*> names, const Tensor& first, const Tensor& second,
+                                              const std::vector<Tensor>& inputs, PairVjp vjp, Vjp apart,
+                                              std::pair<LazyAttributes, LazyAttributes> attributes) {
+  const auto left = std::make_shared<Tensor>();  // the gradient of `second`, until `first` has its own
+  const Tensor a = differentiable_jointly(
+      names.first, first, inputs,
+      [left, vjp = std::move(vjp)](const Tensor& g, const std::vector<bool>& wanted) { return vjp(g, std::exchange(*left, {}), wanted); },
+      attributes.first);
+  const Tensor b = differentiable(names.second, second, {{a, std::move(apart)}}, attributes.second);
+  if (b.node() && !tracing) b.node()->body.links.front().leave = [left](const Tensor& g) { *left = g; };
+  return {a, b};
+}
+
 // ---- differentiating
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -222,7 +235,9 @@ class Walk {
     const auto [at, first] = pending_.try_emplace(node->id, Slot{node, g});
     if (first) return;
     Tensor& sum = at->second.gradient;
-    if (create_graph)
+    if (!sum)
+      sum = std::move(g);
+    else if (create_graph)
       sum = sum + g;
     else if (sum.sole_owner())
       add_in_place(sum, g);
@@ -251,8 +266,13 @@ class Walk {
       for (const Node::Link& l : node.body.links)
         if (wanted(l)) give(l, std::move(parts[l.position]));
     } else {
-      for (const Node::Link& l : node.body.links)
-        if (wanted(l)) give(l, l.vjp(g));
+      for (const Node::Link& l : node.body.links) {
+        if (!wanted(l)) continue;
+        if (l.leave && all && !create_graph && l.input->body.hooks.empty())
+          l.leave(g), pending_.try_emplace(l.input->id, Slot{l.input, {}});
+        else
+          give(l, l.vjp(g));
+      }
     }
     if (free_graph) {
       node.freed = true;

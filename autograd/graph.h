@@ -66,7 +66,8 @@ struct Node : std::enable_shared_from_this<Node> {
   struct Link {
     std::shared_ptr<Node> input;
     Vjp vjp;
-    size_t position;  // among the op's inputs
+    size_t position;                                         // among the op's inputs
+    std::function<void(const Tensor& gradient)> leave = {};  // instead of vjp, if only the input's own backward wants to know
   };
   struct Body {  // what backward() frees as soon as it has been used
     std::vector<Link> links;
@@ -110,6 +111,14 @@ class LazyAttributes {
 Tensor differentiable(const char* name, const Tensor& y, std::vector<Edge> edges, LazyAttributes attributes = {});
 Tensor differentiable_jointly(const char* name, const Tensor& y, const std::vector<Tensor>& inputs, JointVjp vjp,
                               LazyAttributes attributes = {});
+
+// Two outputs of one op, whose gradients its kernel takes together: an empty handle if nothing flowed back into one of them. apart(g): the
+// gradient of `first` that follows from one of `second` alone, for those who look at it (hooks, grad(), create_graph). Observers see
+// `first` being made of the inputs, and `second` of `first`.
+using PairVjp = std::function<std::vector<Tensor>(const Tensor& first, const Tensor& second, const std::vector<bool>& wanted)>;
+std::pair<Tensor, Tensor> differentiable_pair(std::pair<const char*, const char*> names, const Tensor& first, const Tensor& second,
+                                              const std::vector<Tensor>& inputs, PairVjp vjp, Vjp apart,
+                                              std::pair<LazyAttributes, LazyAttributes> attributes = {});
 
 bool recording();  // false inside NoGrad
 class NoGrad {     // no graph is built while one of these lives (this thread)

@@ -152,7 +152,12 @@ Tensor adaptive_max_pool(const Tensor& x, const Extent& size);
 
 // ---- normalisation (norm.cpp): scale and shift (C), both optional --------------------------------------------------------------------------------------
 struct NormResult { Tensor y, mean, rstd; };  // statistics carry no gradient
-NormResult batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5, bool relu = false);  // statistics of the batch
+NormResult batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5, bool relu = false,
+                      const Tensor& add = {});  // statistics of the batch; y = … + add (like x), then the relu: the join of a residual block
+// max_pool(batch_norm(x), {.window = window}) in one pass; what is only needed to be pooled is not kept, and y is empty unless asked for.
+struct NormPoolResult { Tensor y, pooled, mean, rstd; };
+NormPoolResult batch_norm_max_pool(const Tensor& x, const Tensor& scale, const Tensor& shift, const Extent& window = 2, double epsilon = 1e-5,
+                                   bool relu = false, bool with_y = false);
 Tensor batch_norm_eval(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& mean, const Tensor& variance, double epsilon = 1e-5);
 Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);     // over the last axis
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);

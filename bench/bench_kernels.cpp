@@ -149,13 +149,31 @@ NormArgs make_norm(const std::vector<int64_t>& v) {
   return a;
 }
 NormBackwardArgs make_norm_backward(const std::vector<int64_t>& v) {
-  const Tensor x = normal({v[0], v[1]}, 1);
-  NormBackwardArgs a{normal({v[0], v[1]}, 2), x,
-                     normal({v[0], v[1]}, 3), Tensor::ones({v[1]}),
-                     Tensor::zeros({v[1]}),   Tensor::ones({v[1]}),
-                     Tensor::empty_like(x),   Tensor({v[1]}),
-                     Tensor({v[1]}),          {1, v[0], v[1], 1}};
-  a.relu = true;
+  NormBackwardArgs a;
+  a.gy = normal({v[0], v[1]}, 2), a.x = normal({v[0], v[1]}, 1), a.gx = a.gy;
+  a.scale = Tensor::ones({v[1]}), a.shift = Tensor::zeros({v[1]}), a.mean = Tensor::zeros({v[1]}), a.rstd = Tensor::ones({v[1]});
+  a.gscale = Tensor({v[1]}), a.gshift = Tensor({v[1]});
+  a.view = {1, v[0], v[1], 1}, a.relu = true;
+  return a;
+}
+
+// N, size, channels, with y
+NormPoolArgs make_norm_pool(const std::vector<int64_t>& v) {
+  NormPoolArgs a;
+  a.x = normal({v[0], 1, v[1], v[1], v[2]}, 1), a.pooled = Tensor({v[0], 1, v[1] / 2, v[1] / 2, v[2]});
+  if (v[3]) a.y = Tensor::empty_like(a.x);
+  a.scale = Tensor::ones({v[2]}), a.shift = Tensor::zeros({v[2]}), a.mean = Tensor({v[2]}), a.rstd = Tensor({v[2]});
+  a.window = {1, 2, 2}, a.relu = true;
+  return a;
+}
+NormPoolBackwardArgs make_norm_pool_backward(const std::vector<int64_t>& v) {
+  const NormPoolArgs f = make_norm_pool(v);
+  normalize_pool(f);
+  NormPoolBackwardArgs a;
+  a.x = f.x, a.scale = f.scale, a.shift = f.shift, a.mean = f.mean, a.rstd = f.rstd, a.gpooled = normal(f.pooled.shape(), 2);
+  if (v[3]) a.gy = normal(f.x.shape(), 3);
+  a.gx = v[3] ? a.gy : Tensor::empty_like(a.x), a.gscale = Tensor({v[2]}), a.gshift = Tensor({v[2]});
+  a.window = f.window, a.relu = true;
   return a;
 }
 
@@ -192,7 +210,12 @@ void add_all() {
       add(*kernel, shape, mega(bytes * 5 / 4), make_pool, {8, size, size, C, 2});
     add(normalize, shape, mega(3 * bytes), make_norm, {pixels, C});
     add(normalize_given, shape, mega(2 * bytes), make_norm, {pixels, C});
-    add(normalize_backward, shape, mega(7 * bytes), make_norm_backward, {pixels, C});
+    add(normalize_backward, shape, mega(5 * bytes), make_norm_backward, {pixels, C});
+    for (int64_t y : {0, 1}) {
+      add(normalize_pool, shape + (y ? " and all" : ""), mega(bytes * 9 / 4 + y * bytes), make_norm_pool, {8, size, C, y});
+      add(normalize_pool_backward, shape + (y ? " and all" : ""), mega(bytes * 7 / 2 + 2 * y * bytes), make_norm_pool_backward,
+          {8, size, C, y});
+    }
     add(reduce, "sum columns " + shape, mega(bytes), make_reduce, {1, pixels, C, 0});
     add(reduce, "sum " + shape, mega(bytes), make_reduce, {1, pixels * C, 1, 0});
     add(reduce, "max rows " + shape, mega(bytes), make_reduce, {pixels, C, 1, 2});

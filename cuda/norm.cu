@@ -43,28 +43,41 @@ __global__ void statistics(View v, Lines lines, unsigned columns, const T* x, T*
   rstd[line.number] = static_cast<T>(1 / math::sqrt(variance + epsilon));
 }
 
+// x's value i, of line `line` and channel c, normalised. Backward sees the same bits. scale null: 1; shift null: 0.
 template <class T>
-__global__ void apply(View v, const T* x, const T* scale, const T* shift, const T* mean, const T* rstd, T* y, bool relu, int64_t size) {
+struct Affine {
+  const T *x, *scale, *shift, *mean, *rstd;
+
+  __device__ T at(int64_t i, int64_t line, int64_t c) const {
+    return (x[i] - mean[line]) * rstd[line] * (scale ? scale[c] : T(1)) + (shift ? shift[c] : T(0));
+  }
+};
+
+template <class T>
+__global__ void apply(View v, Affine<T> a, const T* add, T* y, bool relu, int64_t size) {
   for (int64_t i = gpu::first_index(); i < size; i += gpu::index_step()) {
-    const int64_t line = v.line(i), c = v.channel(i);
-    const T value = (x[i] - mean[line]) * rstd[line] * (scale ? scale[c] : T(1)) + (shift ? shift[c] : T(0));
+    const T value = a.at(i, v.line(i), v.channel(i)) + (add ? add[i] : T(0));
     y[i] = relu && value < T(0) ? T(0) : value;
   }
 }
 
-// With h = (x - mean) * rstd and d = gy * scale, 0 where relu cut.
+// With h = (x - mean) * rstd and d = gy * scale, 0 where relu cut: read from y, or found again from x where y is null.
 template <class T>
 struct Backward {
-  const T *gy, *x, *y, *scale, *mean, *rstd;  // y null: no relu; scale null: 1
+  View v;
+  Affine<T> affine;
+  const T *gy, *x, *y, *scale, *mean, *rstd;
+  bool relu;
 
-  __device__ double g(int64_t i) const { return y && y[i] <= T(0) ? 0.0 : static_cast<double>(gy[i]); }
+  __device__ bool cut(int64_t i) const { return relu && (y ? y[i] : affine.at(i, v.line(i), v.channel(i))) <= T(0); }
+  __device__ double g(int64_t i) const { return cut(i) ? 0.0 : static_cast<double>(gy[i]); }
   __device__ double d(int64_t i, int64_t c) const { return g(i) * static_cast<double>(scale ? scale[c] : T(1)); }
   __device__ double h(int64_t i, int64_t line) const { return static_cast<double>((x[i] - mean[line]) * rstd[line]); }
 };
 
 // gx = rstd * (d - mean of d - h * mean of d h)
 template <class T>
-__global__ void backward(View v, Lines lines, unsigned columns, Backward<T> b, T* gx) {
+__global__ void backward(View v, Lines lines, unsigned columns, Backward<T> b, T* gx, T* gadd) {
   GPU_SHARED(double, shared, [threads_per_block]);
   const Line line(lines, columns);
   const double n = static_cast<double>(v.L * v.K);
@@ -78,6 +91,7 @@ __global__ void backward(View v, Lines lines, unsigned columns, Backward<T> b, T
   sum_h = join_rows(sum_h, shared, Sum{}) / n;
   for_each_value(v, line, [&](int64_t at) {
     const double d = b.d(at, v.channel(at)) - sum - b.h(at, line.number) * sum_h;
+    if (gadd) gadd[at] = static_cast<T>(b.g(at));  // may be gy itself, as may gx: written last
     gx[at] = static_cast<T>(static_cast<double>(b.rstd[line.number]) * d);
   });
 }
@@ -108,10 +122,15 @@ T* optional(const Tensor& t) {
   return t ? t.data<T>() : nullptr;
 }
 
+template <class T, class Args>
+Affine<T> affine_of(const Args& a) {
+  return {a.x.template data<T>(), optional<T>(a.scale), optional<T>(a.shift), a.mean.template data<T>(), a.rstd.template data<T>()};
+}
+
 void run_given(const NormArgs& a) {
   visit_real("normalize", a.x.dtype(), [&]<class T>() {
-    gpu::launch_over(a.x.size(), "normalize", apply<T>, View(a.view), a.x.data<T>(), optional<T>(a.scale), optional<T>(a.shift),
-                     a.mean.data<T>(), a.rstd.data<T>(), a.y.data<T>(), a.relu, a.x.size());
+    gpu::launch_over(a.x.size(), "normalize", apply<T>, View(a.view), affine_of<T>(a), optional<T>(a.add), a.y.data<T>(), a.relu,
+                     a.x.size());
   });
 }
 
@@ -126,17 +145,26 @@ void run_normalize(const NormArgs& a) {
   run_given(a);
 }
 
+// The channels first: gx may be written over gy.
 void run_backward(const NormBackwardArgs& a) {
   const View v(a.view);
   const Lines lines = v.lines(), channels = v.channels();
   visit_real("normalize_backward", a.x.dtype(), [&]<class T>() {
-    const Backward<T> b{a.gy.data<T>(),       a.x.data<T>(),    a.relu ? a.y.data<T>() : nullptr,
-                        optional<T>(a.scale), a.mean.data<T>(), a.rstd.data<T>()};
-    if (v.A * v.G > 0)
-      gpu::launch("normalize_backward", backward<T>, lines.grid(), lines.block(), 0, v, lines, lines.columns(), b, a.gx.data<T>());
+    const Backward<T> b{v,
+                        affine_of<T>(a),
+                        a.gy.data<T>(),
+                        a.x.data<T>(),
+                        optional<T>(a.y),
+                        optional<T>(a.scale),
+                        a.mean.data<T>(),
+                        a.rstd.data<T>(),
+                        a.relu};
     if ((a.gscale || a.gshift) && v.G * v.K > 0)
       gpu::launch("normalize_backward", backward_channels<T>, channels.grid(), channels.block(), 0, v, channels, channels.columns(), b,
                   optional<T>(a.gscale), optional<T>(a.gshift));
+    if (v.A * v.G > 0)
+      gpu::launch("normalize_backward", backward<T>, lines.grid(), lines.block(), 0, v, lines, lines.columns(), b, a.gx.data<T>(),
+                  optional<T>(a.gadd));
   });
 }
 

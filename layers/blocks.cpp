@@ -4,13 +4,16 @@ namespace sono {
 
 ConvUnit::ConvUnit(Module* parent, std::string name, const Options& o)
     : Module(parent, std::move(name)),
-      conv(this, "conv", {.in = o.in, .out = o.out, .kernel = o.kernel, .stride = o.stride, .padding = o.padding, .bias = !o.norm}) {
+      conv(this, "conv", {.in = o.in, .out = o.out, .kernel = o.kernel, .stride = o.stride, .padding = o.padding, .bias = !o.norm}),
+      pool_(o.pool) {
   if (o.norm) norm_ = std::make_unique<BatchNorm>(this, "bn", BatchNormOptions{.channels = o.out, .relu = true});
 }
 
 Tensor ConvUnit::operator()(const Tensor& x) const {
   const Scope scope(*this);
-  return norm_ ? (*norm_)(conv(x)) : relu(conv(x));
+  if (norm_) return pool_ ? norm_->pooled(conv(x), *pool_).second : (*norm_)(conv(x));
+  const Tensor y = relu(conv(x));
+  return pool_ ? max_pool(y, {.window = *pool_}) : y;
 }
 
 ResidualBlock::ResidualBlock(Module* parent, std::string name, const Options& o)
@@ -18,7 +21,7 @@ ResidualBlock::ResidualBlock(Module* parent, std::string name, const Options& o)
       conv1(this, "conv1", {.in = o.in, .out = o.out, .stride = o.stride, .padding = 1, .bias = false}),
       bn1(this, "bn1", {.channels = o.out, .relu = true}),
       conv2(this, "conv2", {.in = o.out, .out = o.out, .padding = 1, .bias = false}),
-      bn2(this, "bn2", {.channels = o.out}) {
+      bn2(this, "bn2", {.channels = o.out, .relu = true}) {
   if (o.in == o.out && o.stride == 1) return;
   downsample_ = std::make_unique<Sequential>(this, "downsample");
   downsample_->append<Conv2d>({.in = o.in, .out = o.out, .kernel = 1, .stride = o.stride, .bias = false});
@@ -28,7 +31,7 @@ ResidualBlock::ResidualBlock(Module* parent, std::string name, const Options& o)
 Tensor ResidualBlock::operator()(const Tensor& x) const {
   const Scope scope(*this);
   const Tensor shortcut = downsample_ ? (*downsample_)(x) : x;
-  return relu(bn2(conv2(bn1(conv1(x)))) + shortcut);
+  return bn2.joined(conv2(bn1(conv1(x))), shortcut);
 }
 
 Inception::Inception(Module* parent, std::string name, const Options& o)
@@ -60,6 +63,11 @@ DoubleConv::DoubleConv(Module* parent, std::string name, const Options& o)
 Tensor DoubleConv::operator()(const Tensor& x) const {
   const Scope scope(*this);
   return norm2(conv2(norm1(conv1(x))));
+}
+
+std::pair<Tensor, Tensor> DoubleConv::with_pooled(const Tensor& x) const {
+  const Scope scope(*this);
+  return norm2.pooled(conv2(norm1(conv1(x))), 2, true);
 }
 
 UpBlock::UpBlock(Module* parent, std::string name, const Options& o)

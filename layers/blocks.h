@@ -1,6 +1,6 @@
 #pragma once
 // What networks for images are built of; x (N, H, W, C). Convolutions before a batch norm have no bias (the norm's shift is one), and the
-// norm's ReLU is done in its own pass.
+// norm's ReLU, the join of a residual block and the max pooling after a norm are done in the norm's pass.
 //
 //   ResidualBlock block{this, "block", {.in = 16, .out = 32, .stride = 2}};   // (8, 64, 64, 16) -> (8, 32, 32, 32)
 #include "layers/conv.h"
@@ -14,9 +14,12 @@ struct ConvUnitOptions {
   int64_t in, out;
   Extent kernel = 3, stride = 1, padding = 1;
   bool norm = true;
+  std::optional<Extent> pool = {};  // a max pool of this window at the end
 };
 
 // relu(norm(conv(x))): parameters conv and bn. Without the norm: relu(conv(x) + bias).
+//
+//   for (auto [in, out] : …) net.append<ConvUnit>({.in = in, .out = out, .pool = 2});   // a small CNN's trunk
 class ConvUnit : public Module {
  public:
   using Options = ConvUnitOptions;
@@ -29,6 +32,7 @@ class ConvUnit : public Module {
 
  private:
   std::unique_ptr<BatchNorm> norm_;
+  std::optional<Extent> pool_;
 };
 
 struct ResidualBlockOptions {
@@ -87,6 +91,7 @@ class DoubleConv : public Module {
   explicit DoubleConv(const Options& options) : DoubleConv(nullptr, "", options) {}
   DoubleConv(Module* parent, std::string name, const Options& options);
   Tensor operator()(const Tensor& x) const;
+  std::pair<Tensor, Tensor> with_pooled(const Tensor& x) const;  // y, and its 2x2 max pool: a level of a U-Net and the way down from it
   const char* kind() const override { return "DoubleConv"; }
 
   Conv2d conv1;

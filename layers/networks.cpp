@@ -23,8 +23,13 @@ std::vector<Tensor> UNet::encode(const Tensor& x) const {
   const int64_t least = int64_t{1} << (encoder.size() - 1);
   if (x.rank() != 4 || x.dim(1) < least || x.dim(2) < least)
     throw ShapeError("[UNet] expected (N, H, W, C) with H and W of at least " + std::to_string(least) + ", got " + to_string(x.shape()));
-  std::vector<Tensor> levels{encoder[0](x)};
-  for (size_t i = 1; i < encoder.size(); i++) levels.push_back(encoder[i](max_pool(levels.back())));
+  std::vector<Tensor> levels;
+  Tensor down = x;
+  for (size_t i = 0; i + 1 < encoder.size(); i++) {
+    auto [level, pooled] = encoder[i].with_pooled(down);
+    levels.push_back(std::move(level)), down = std::move(pooled);
+  }
+  levels.push_back(encoder[encoder.size() - 1](down));
   return levels;
 }
 

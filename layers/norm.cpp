@@ -29,20 +29,39 @@ BatchNorm::BatchNorm(Module* parent, std::string name, const Options& o) : Modul
   buffer("running_var", running_var, Tensor::ones({o.channels}));
 }
 
-Tensor BatchNorm::operator()(const Tensor& x) const {
-  const Scope scope(*this);
+// How many values a channel has; in training more than one.
+int64_t BatchNorm::check(const Tensor& x) const {
   check_channels(kind(), x, options_.channels);
-  if (!training()) {
-    const Tensor y = batch_norm_eval(x, weight, bias, running_mean, running_var, options_.epsilon);
-    return options_.relu ? relu(y) : y;
-  }
   const int64_t values = x.size() / options_.channels;
-  if (values < 2)
+  if (training() && values < 2)
     throw ShapeError("[BatchNorm] one value per channel has no variance: input " + to_string(x.shape()) +
                      "; train on more than one, or use eval()");
-  const NormResult result = batch_norm(x, weight, bias, options_.epsilon, options_.relu);
+  return values;
+}
+
+Tensor BatchNorm::joined(const Tensor& x, const Tensor& add) const {
+  const Scope scope(*this);
+  const int64_t values = check(x);
+  if (!training()) {
+    Tensor y = batch_norm_eval(x, weight, bias, running_mean, running_var, options_.epsilon);
+    if (add) y = y + add;
+    return options_.relu ? relu(y) : y;
+  }
+  const NormResult result = batch_norm(x, weight, bias, options_.epsilon, options_.relu, add);
   follow(result.mean.detach(), result.rstd.detach(), values);
   return result.y;
+}
+
+std::pair<Tensor, Tensor> BatchNorm::pooled(const Tensor& x, const Extent& window, bool with_y) const {
+  if (!training()) {
+    const Tensor y = (*this)(x);
+    return {with_y ? y : Tensor{}, max_pool(y, {.window = window})};
+  }
+  const Scope scope(*this);
+  const int64_t values = check(x);
+  const NormPoolResult result = batch_norm_max_pool(x, weight, bias, window, options_.epsilon, options_.relu, with_y);
+  follow(result.mean.detach(), result.rstd.detach(), values);
+  return {result.y, result.pooled};
 }
 
 // The running statistics move towards those of a batch with `values` per channel; variance = 1 / rstd^2 - epsilon.

@@ -7,6 +7,7 @@
 //   LayerNorm     the channels of each position [Ba et al. 2016]
 //
 //   BatchNorm norm{this, "norm", {.channels = 16, .relu = true}};   // relu in the same pass
+//   Tensor half = norm.pooled(conv(x), 2).second;                   // and 2x2 max pooling
 #include "layers/module.h"
 
 namespace sono {
@@ -26,13 +27,18 @@ class BatchNorm : public Module {
   using Options = BatchNormOptions;
   explicit BatchNorm(const Options& options) : BatchNorm(nullptr, "", options) {}
   BatchNorm(Module* parent, std::string name, const Options& options);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return joined(x, {}); }
+  // The norm of x plus another tensor like it, and then the relu, in one pass: the end of a residual block. None: an empty handle.
+  Tensor joined(const Tensor& x, const Tensor& add) const;
+  // max_pool of the norm over windows side by side, in one pass; with y, the norm itself too, else it is an empty handle.
+  std::pair<Tensor, Tensor> pooled(const Tensor& x, const Extent& window, bool with_y = false) const;  // y, its maxima
   const char* kind() const override { return "BatchNorm"; }
   std::string describe() const override;
 
   Tensor weight, bias, running_mean, running_var;
 
  private:
+  int64_t check(const Tensor& x) const;
   void follow(const Tensor& mean, const Tensor& rstd, int64_t values) const;
   Options options_;
 };

@@ -90,18 +90,41 @@ struct NormArgs {
   std::array<int64_t, 4> view;
   double epsilon = 1e-5;
   bool relu = false;       // y = max(0, …) in the same pass
+  Tensor add = {};         // like x, optional: y = … + add before the relu, the join of a residual block
 };
 extern Kernel<NormArgs> normalize;        // writes y, mean, rstd
 extern Kernel<NormArgs> normalize_given;  // reads mean and rstd, writes y (evaluation)
 
-// The gradients of normalize: from gy, x, mean, rstd (and y where relu) to gx, gscale, gshift.
+// The gradients of normalize: from gy, x, mean, rstd to gx, gscale, gshift. Where relu cut is read from y, or if y is empty found again
+// from x, in forward's arithmetic, so that it is the same to the bit.
 struct NormBackwardArgs {
-  Tensor gy, x, y, scale, mean, rstd;
-  Tensor gx, gscale, gshift;  // gscale, gshift (G * K), empty if not wanted
+  Tensor gy, x, y, scale, shift, mean, rstd;
+  Tensor gx, gscale, gshift;  // gx may be gy itself; gscale, gshift (G * K), empty if not wanted
   std::array<int64_t, 4> view;
   bool relu = false;
+  Tensor gadd = {};  // like x, optional, may be gy itself if gx is not: gy, 0 where relu cut; needs y
 };
 extern Kernel<NormBackwardArgs> normalize_backward;
+
+// Batch norm and max pooling in one: x (N, D, H, W, C), statistics per channel, windows side by side without padding. What they leave over
+// at the ends is not pooled. Of equal maxima the first has the gradient, NaN is the largest.
+struct NormPoolArgs {
+  Tensor x, scale, shift;
+  Tensor y, pooled, mean, rstd;  // y like x, empty if only its maxima are wanted; pooled (N, D / window, …, C)
+  std::array<int64_t, 3> window;
+  double epsilon = 1e-5;
+  bool relu = false;
+};
+extern Kernel<NormPoolArgs> normalize_pool;  // writes y, pooled, mean, rstd
+
+struct NormPoolBackwardArgs {
+  Tensor gy, gpooled;  // gy empty: zero
+  Tensor x, scale, shift, mean, rstd;
+  Tensor gx, gscale, gshift;  // gx may be gy itself; gscale, gshift empty if not wanted
+  std::array<int64_t, 3> window;
+  bool relu = false;
+};
+extern Kernel<NormPoolBackwardArgs> normalize_pool_backward;
 
 // ---- reductions over the middle of (outer, n, inner) -----------------------------------------------------------------------------------
 enum class Reduction { sum, mean, max, min, argmax, argmin };

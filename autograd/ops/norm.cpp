@@ -1,5 +1,7 @@
 // Normalisation. x is seen as (A, L, G, K), statistics over L and K (tensor/kernels.h); the four norms differ in nothing else. Forward and
 // first backward are one kernel each; the gradient of the gradient comes from the same formula written with simple operations.
+#include <algorithm>
+
 #include "autograd/ops/common.h"
 #include "tensor/kernels.h"
 #include "tensor/random.h"
@@ -12,14 +14,20 @@ namespace {
 
 using View = std::array<int64_t, 4>;
 
-Tensor composed(const Tensor& x, const Tensor& scale, const Tensor& shift, const View& view, double epsilon, bool relu_after) {
+Tensor composed(const Tensor& x, const Tensor& scale, const Tensor& shift, const View& view, double epsilon, bool relu_after,
+                const Tensor& add = {}) {
   const Tensor v = reshape(x, {view[0], view[1], view[2], view[3]});
   const Tensor centred = v - mean(v, {1, 3}, true);
   Tensor y = centred / sqrt(mean(square(centred), {1, 3}, true) + epsilon);
   if (scale) y = y * reshape(scale, {view[2], view[3]});
   if (shift) y = y + reshape(shift, {view[2], view[3]});
-  return reshape(relu_after ? relu(y) : y, x.shape());
+  y = reshape(y, x.shape());
+  if (add) y = y + add;
+  return relu_after ? relu(y) : y;
 }
+
+// The gradient's own memory, if nobody else sees it.
+Tensor over(const Tensor& g) { return g.sole_owner() ? g : Tensor::empty_like(g); }
 
 // scale or shift alone: the kernel wants both or none.
 void complete(const View& view, const Tensor& x, Tensor& scale, Tensor& shift) {
@@ -35,24 +43,37 @@ void check_affine(const char* name, const Tensor& x, const Tensor& scale, const 
                        ", got " + to_string(t->shape()));
 }
 
-NormResult norm(const char* name, const Tensor& x, Tensor scale, Tensor shift, const View& view, double epsilon, bool relu,
-                int64_t groups = 0) {
-  check_same(name, {&x, &scale, &shift});
+// x, scale and shift as the kernels want them.
+void prepare(const char* name, const Tensor& x, Tensor& scale, Tensor& shift, const View& view) {
   check_affine(name, x, scale, shift, view[2] * view[3]);
   if (view[1] * view[3] == 0) throw ShapeError(bracketed(name) + "there is nothing to take statistics of in " + to_string(x.shape()));
   complete(view, x, scale, shift);
-  const Tensor y = Tensor::empty_like(x), mean({view[0] * view[2]}, x.dtype(), x.device()), rstd = Tensor::empty_like(mean);
-  kernels::normalize({x, scale.detach(), shift.detach(), y, mean, rstd, view, epsilon, relu});
+}
 
-  const auto back = [x = Saved(x), scale = Saved(scale, "scale"), shift = Saved(shift, "shift"), y = SavedOutput(relu ? y : Tensor{}), mean,
-                     rstd, view, epsilon, relu](const Tensor& g, const std::vector<bool>& wanted) -> std::vector<Tensor> {
-    if (will_record(g, *x, *scale, *shift))
-      return partial_gradients(composed(*x, *scale, *shift, view, epsilon, relu), {*x, *scale, *shift}, wanted, g);
-    std::vector<Tensor> parts(3);
-    parts[0] = Tensor::empty_like(*x);
+// Where relu cut is found again from x; with `add` it is read from y, which the next layer keeps anyway.
+NormResult norm(const char* name, const Tensor& x, Tensor scale, Tensor shift, const View& view, double epsilon, bool relu,
+                int64_t groups = 0, const Tensor& add = {}) {
+  check_same(name, {&x, &scale, &shift, &add});
+  prepare(name, x, scale, shift, view);
+  if (add && add.shape() != x.shape())
+    throw ShapeError(bracketed(name) + "add " + to_string(add.shape()) + " must be like the input " + to_string(x.shape()));
+  const Tensor y = Tensor::empty_like(x), mean({view[0] * view[2]}, x.dtype(), x.device()), rstd = Tensor::empty_like(mean);
+  kernels::normalize({x, scale.detach(), shift.detach(), y, mean, rstd, view, epsilon, relu, add.detach()});
+
+  const bool reads_y = relu && add;
+  const auto back = [x = Saved(x), scale = Saved(scale, "scale"), shift = Saved(shift, "shift"), y = SavedOutput(reads_y ? y : Tensor{}),
+                     add = Saved(recording() && wants_gradient(add) ? add : Tensor{}, "add"), joined = bool(add), mean, rstd, view, epsilon,
+                     relu, reads_y](const Tensor& g, const std::vector<bool>& wanted) -> std::vector<Tensor> {
+    if (will_record(g, *x, *scale, *shift, *add))
+      return partial_gradients(composed(*x, *scale, *shift, view, epsilon, relu, *add), {*x, *scale, *shift, *add}, wanted, g);
+    std::vector<Tensor> parts(4);
     if (wanted[1]) parts[1] = Tensor::empty_like(*scale);
     if (wanted[2]) parts[2] = Tensor::empty_like(*shift);
-    kernels::normalize_backward({g, *x, relu ? *y : Tensor{}, *scale, mean, rstd, parts[0], parts[1], parts[2], view, relu});
+    const bool shared = wanted[3] && !relu;  // add's gradient is g itself
+    if (wanted[3]) parts[3] = relu ? over(g) : g;
+    parts[0] = wanted[3] ? Tensor::empty_like(g) : over(g);
+    kernels::normalize_backward({g, *x, reads_y ? *y : Tensor{}, *scale, *shift, mean, rstd, parts[0], parts[1], parts[2], view, relu,
+                                 shared ? Tensor{} : parts[3]});
     return parts;
   };
   const auto attributes = [&] {
@@ -60,7 +81,9 @@ NormResult norm(const char* name, const Tensor& x, Tensor scale, Tensor shift, c
     if (groups) all.emplace_back("groups", groups);
     return all;
   };
-  return {differentiable_jointly(name, y, {x, scale, shift}, back, attributes), mean, rstd};
+  return {differentiable_jointly(name, y, add ? std::vector<Tensor>{x, scale, shift, add} : std::vector<Tensor>{x, scale, shift, {}}, back,
+                                 attributes),
+          mean, rstd};
 }
 
 void check_images(const char* name, const Tensor& x) {
@@ -72,9 +95,105 @@ int64_t pixels(const Tensor& x) { return count(Shape(x.shape().begin() + 1, x.sh
 
 }  // namespace
 
-NormResult batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon, bool relu) {
+NormResult batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon, bool relu, const Tensor& add) {
   check_images("batch_norm", x);
-  return norm("batch_norm", x, scale, shift, {1, x.dim(0) * pixels(x), x.dim(-1), 1}, epsilon, relu);
+  return norm("batch_norm", x, scale, shift, {1, x.dim(0) * pixels(x), x.dim(-1), 1}, epsilon, relu, 0, add);
+}
+
+namespace {
+
+// What batch_norm_max_pool and its gradient work on; the kernel sees every x as (N, D, H, W, C).
+struct NormPool {
+  Tensor x, scale, shift, mean, rstd;
+  std::array<int64_t, 3> window;
+  PoolOptions pool;
+  double epsilon;
+  bool relu;
+
+  View view() const { return {1, x.dim(0) * pixels(x), x.dim(-1), 1}; }
+  Shape pooled_shape() const {
+    Shape shape = x.shape();
+    for (size_t d = 1; d + 1 < shape.size(); d++) shape[d] /= window[d + 4 - shape.size()];
+    return shape;
+  }
+  static Tensor all(const Tensor& t) { return t ? t.view(with_3_spatial("batch_norm_max_pool", t.shape())) : t; }
+};
+
+using SavedNormPool = std::array<Saved, 3>;  // x, scale, shift
+
+std::vector<Tensor> norm_pool_gradients(const NormPool& a, const Tensor& gy, const Tensor& gpooled, const std::vector<bool>& wanted) {
+  std::vector<Tensor> parts(3);
+  if (wanted[1]) parts[1] = Tensor::empty_like(a.scale);
+  if (wanted[2]) parts[2] = Tensor::empty_like(a.shift);
+  parts[0] = gy ? over(gy) : Tensor::empty_like(a.x);
+  const auto all = NormPool::all;
+  if (gpooled)
+    kernels::normalize_pool_backward(
+        {all(gy), all(gpooled), all(a.x), a.scale, a.shift, a.mean, a.rstd, all(parts[0]), parts[1], parts[2], a.window, a.relu});
+  else
+    kernels::normalize_backward({gy, a.x, {}, a.scale, a.shift, a.mean, a.rstd, parts[0], parts[1], parts[2], a.view(), a.relu});
+  return parts;
+}
+
+// The gradient of y that follows from one of the maxima alone: y is made again.
+Tensor unpooled(const NormPool& a, const Tensor& gpooled) {
+  const Tensor y = Tensor::empty_like(a.x);
+  kernels::normalize_given({a.x.detach(), a.scale.detach(), a.shift.detach(), y, a.mean, a.rstd, a.view(), a.epsilon, a.relu});
+  return max_unpool(gpooled, max_pool_with_index(y, a.pool).second, a.x.shape());
+}
+
+}  // namespace
+
+NormPoolResult batch_norm_max_pool(const Tensor& x, const Tensor& given_scale, const Tensor& given_shift, const Extent& window,
+                                   double epsilon, bool relu, bool with_y) {
+  const char* name = "batch_norm_max_pool";
+  check_same(name, {&x, &given_scale, &given_shift});
+  with_3_spatial(name, x.shape());
+  NormPool a{x, given_scale, given_shift, {}, {}, window.spatial(x.rank() - 2, 1), {.window = window}, epsilon, relu};
+  prepare(name, x, a.scale, a.shift, a.view());
+  const Shape shape = a.pooled_shape();
+  if (x.device() != Device::cpu || count(shape) == 0) {  // step by step; max_pool names a window that is too large
+    const NormResult r = batch_norm(x, given_scale, given_shift, epsilon, relu);
+    return {with_y ? r.y : Tensor{}, max_pool(r.y, a.pool), r.mean, r.rstd};
+  }
+  const Tensor y = with_y ? Tensor::empty_like(x) : Tensor{}, pooled(shape, x.dtype(), x.device());
+  a.mean = Tensor({x.dim(-1)}, x.dtype(), x.device()), a.rstd = Tensor::empty_like(a.mean);
+  kernels::normalize_pool({NormPool::all(x.detach()), a.scale.detach(), a.shift.detach(), NormPool::all(y), NormPool::all(pooled), a.mean,
+                           a.rstd, a.window, epsilon, relu});
+  const std::vector<Tensor> inputs{x, a.scale, a.shift};
+  const SavedNormPool saved{Saved(x), Saved(a.scale, "scale"), Saved(a.shift, "shift")};
+  a.x = a.scale = a.shift = {};  // they come from `saved`, which sees whether somebody has written to them
+  const auto restored = [a, saved] {
+    NormPool b = a;
+    b.x = *saved[0], b.scale = *saved[1], b.shift = *saved[2];
+    return b;
+  };
+  const auto norm_attributes = [&] { return Attributes{{"epsilon", epsilon}, {"relu", int64_t{relu}}}; };
+  const auto pool_attributes = [&] { return Attributes{{"window", window.sizes}}; };
+  const auto composed_of = [](const NormPool& b) { return composed(b.x, b.scale, b.shift, b.view(), b.epsilon, b.relu); };
+  if (!with_y) {
+    const auto back = [restored, composed_of](const Tensor& g, const std::vector<bool>& wanted) {
+      const NormPool b = restored();
+      if (will_record(g, b.x, b.scale, b.shift))
+        return partial_gradients(max_pool(composed_of(b), b.pool), {b.x, b.scale, b.shift}, wanted, g);
+      return norm_pool_gradients(b, {}, g, wanted);
+    };
+    const auto attributes = [&] {
+      Attributes both = norm_attributes();
+      both.emplace_back("window", window.sizes);
+      return both;
+    };
+    return {{}, differentiable_jointly(name, pooled, inputs, back, attributes), a.mean, a.rstd};
+  }
+  const auto back = [restored, composed_of](const Tensor& gy, const Tensor& gpooled, const std::vector<bool>& wanted) {
+    const NormPool b = restored();
+    if (will_record(gy, b.x, b.scale, b.shift)) return partial_gradients(composed_of(b), {b.x, b.scale, b.shift}, wanted, gy);
+    return norm_pool_gradients(b, gy, gpooled, wanted);
+  };
+  const auto apart = [restored](const Tensor& g) { return unpooled(restored(), g); };
+  const auto [first, second] =
+      differentiable_pair({"batch_norm", "max_pool"}, y, pooled, inputs, back, apart, {norm_attributes, pool_attributes});
+  return {first, second, a.mean, a.rstd};
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon) {

@@ -63,26 +63,33 @@ void check_unpool(const char* name, const Tensor& y, const Tensor& index, const 
 
 }  // namespace
 
-std::pair<Tensor, Tensor> max_pool_with_index(const Tensor& x, const PoolOptions& o) {
-  check_same("max_pool", {&x});
-  const Windows w = windows_of("max_pool", x.shape(), o);
-  const Tensor y(w.out, x.dtype(), x.device()), index(w.out, Dtype::i32, x.device());
-  kernels::max_pool(arguments(x, y, index, w));
-  const auto back = [index = Saved(index, "index"), shape = x.shape()](const Tensor& g) { return max_unpool(g, *index, shape); };
-  return {differentiable("max_pool", y, {{x, back}}, [&] { return attributes_of(o); }), index};
-}
+namespace {
 
-Tensor max_pool(const Tensor& x, const PoolOptions& o) { return max_pool_with_index(x, o).first; }
-
-Tensor max_unpool(const Tensor& y, const Tensor& index, const Shape& x_shape) {
+// The windows that the indices were found in let fast kernels compare instead of follow; none: indices from anywhere.
+Tensor unpooled(const Tensor& y, const Tensor& index, const Shape& x_shape, const Windows& w) {
   check_unpool("max_unpool", y, index, x_shape);
   const Tensor x(x_shape, y.dtype(), y.device());
-  kernels::max_unpool(arguments(x, y, index, {}));
+  kernels::max_unpool(arguments(x, y, index, w));
   return differentiable("max_unpool", x,
                         {{y, [index = Saved(index, "index")](const Tensor& g) { return max_pool_at(g, *index); }}, {index, nullptr}}, [&] {
                           return Attributes{{"shape", x_shape}};
                         });
 }
+
+}  // namespace
+
+std::pair<Tensor, Tensor> max_pool_with_index(const Tensor& x, const PoolOptions& o) {
+  check_same("max_pool", {&x});
+  const Windows w = windows_of("max_pool", x.shape(), o);
+  const Tensor y(w.out, x.dtype(), x.device()), index(w.out, Dtype::i32, x.device());
+  kernels::max_pool(arguments(x, y, index, w));
+  const auto back = [index = Saved(index, "index"), shape = x.shape(), w](const Tensor& g) { return unpooled(g, *index, shape, w); };
+  return {differentiable("max_pool", y, {{x, back}}, [&] { return attributes_of(o); }), index};
+}
+
+Tensor max_pool(const Tensor& x, const PoolOptions& o) { return max_pool_with_index(x, o).first; }
+
+Tensor max_unpool(const Tensor& y, const Tensor& index, const Shape& x_shape) { return unpooled(y, index, x_shape, {}); }
 
 Tensor ops::max_pool_at(const Tensor& x, const Tensor& index) {
   const Tensor y(index.shape(), x.dtype(), x.device());

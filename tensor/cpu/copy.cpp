@@ -31,15 +31,33 @@ CopyArgs joined(const CopyArgs& a) {
   return j;
 }
 
+// Copies short runs (the channels of a pixel) without a call for each: in pieces of a fixed size.
+template <size_t Piece>
+void runs(const char* x, char* y, int64_t m, int64_t bytes, int64_t x_step, int64_t y_step) {
+  for (int64_t i = 0; i < m; i++, x += x_step, y += y_step)
+    for (int64_t b = 0; b < bytes; b += Piece) std::memcpy(y + b, x + b, Piece);
+}
+
+void copy_runs(const char* x, char* y, int64_t m, int64_t bytes, int64_t x_step, int64_t y_step) {
+  if (bytes > 1024)
+    for (int64_t i = 0; i < m; i++) std::memcpy(y + i * y_step, x + i * x_step, static_cast<size_t>(bytes));
+  else if (bytes % 64 == 0)
+    runs<64>(x, y, m, bytes, x_step, y_step);
+  else if (bytes % 16 == 0)
+    runs<16>(x, y, m, bytes, x_step, y_step);
+  else if (bytes % 4 == 0)
+    runs<4>(x, y, m, bytes, x_step, y_step);
+  else
+    runs<1>(x, y, m, bytes, x_step, y_step);
+}
+
 constexpr int64_t tile = 32;
 
 // y[i * yi + j * yj] = x[i * xi + j * xj] for i < m, j < n.
 template <class T>
 void plane(const T* x, T* y, int64_t m, int64_t n, int64_t xi, int64_t xj, int64_t yi, int64_t yj) {
-  if (xj == 1 && yj == 1) {
-    for (int64_t i = 0; i < m; i++) std::memcpy(y + i * yi, x + i * xi, static_cast<size_t>(n) * sizeof(T));
-    return;
-  }
+  constexpr int64_t size = sizeof(T);
+  if (xj == 1 && yj == 1) return copy_runs(reinterpret_cast<const char*>(x), reinterpret_cast<char*>(y), m, n * size, xi * size, yi * size);
   for (int64_t j0 = 0; j0 < n; j0 += tile)
     for (int64_t i = 0; i < m; i++)
       for (int64_t j = j0; j < std::min(n, j0 + tile); j++) y[i * yi + j * yj] = x[i * xi + j * xj];

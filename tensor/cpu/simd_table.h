@@ -115,19 +115,25 @@ struct Simd {
 
   // Blocks of contiguous rows of `columns` values: mean and sum of squared deviations of each column.
   void (*column_moments)(const float* x, int64_t rows, int64_t columns, float* mean, float* squares);
-  void (*normalize)(const float* x, int64_t rows, int64_t columns, const Affine&, float* y);
-  // g = gy, or 0 where y <= 0 (y may be null); sum_g[c] = sum g, sum_gx[c] = sum g * (x - mean[c]).
-  void (*gradient_sums)(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean, float* sum_g,
+  void (*normalize)(const float* x, const float* add, int64_t rows, int64_t columns, const Affine&, float* y);  // add may be null
+  // With g = gy, 0 where the affine's relu cut (read from y, or if it is null found from x): sum_g[c] += g, sum_gx[c] += g * (x - mean[c]).
+  void (*gradient_sums)(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine&, float* sum_g,
                         float* sum_gx);
-  // gx = scale * g + (x - mean) * slope + offset, all per column.
-  void (*normalize_gradient)(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean,
-                             const float* scale, const float* slope, const float* offset, float* gx);
+  // gx = scale * g + (x - mean) * slope + offset, all per column; gadd = g, may be null. gx or gadd may be gy.
+  void (*normalize_gradient)(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine&,
+                             const float* slope, const float* offset, float* gx, float* gadd);
+  // The same for a row of pooling windows; x, y, gy, gx are images, pooled and gpooled the row's first pixel. y and gy may be null.
+  void (*normalize_pool_row)(const Windows&, const float* x, const Affine&, float* y, float* pooled);
+  void (*pool_gradient_sums)(const Windows&, const float* gpooled, const float* gy, const float* x, const Affine&, float* sum_g,
+                             float* sum_gx);
+  void (*pool_gradient)(const Windows&, const float* gpooled, const float* gy, const float* x, const Affine&, const float* slope,
+                        const float* offset, float* gx);
   // One row with statistics of its own (layer norm): its moments, its output, its gradient. scale and shift may be null.
   void (*row_moments)(const float* x, int64_t n, float* mean, float* squares);
   void (*normalize_row)(const float* x, int64_t n, float mean, float rstd, const float* scale, const float* shift, bool relu, float* y);
   // Adds g * h and g to gscale and gshift (h = (x - mean) * rstd), writes gx.
   void (*normalize_row_gradient)(const float* gy, const float* x, const float* y, int64_t n, float mean, float rstd, const float* scale,
-                                 float* gscale, float* gshift, float* gx);
+                                 const float* shift, bool relu, float* gscale, float* gshift, float* gx);
 
   // Softmax (or its logarithm) of rows of n contiguous values, and over n rows of `inner` columns.
   void (*softmax_rows)(const float* x, int64_t rows, int64_t n, bool log, float* y);

@@ -334,6 +334,20 @@ inline std::vector<OpCase> norm_cases() {
       {"batch_norm scale only", {image, c}, [](auto& x) { return batch_norm(x[0], x[1], {}).y; }},
       {"batch_norm shift only", {image, c}, [](auto& x) { return batch_norm(x[0], {}, x[1]).y; }},
       {"batch_norm relu", {image, c, c}, [](auto& x) { return batch_norm(x[0], x[1], x[2], 1e-5, true).y; }},
+      {"batch_norm joined", {image, c, c, image}, [](auto& x) { return batch_norm(x[0], x[1], x[2], 1e-5, false, x[3]).y; }},
+      {"batch_norm joined relu", {image, c, c, image}, [](auto& x) { return batch_norm(x[0], x[1], x[2], 1e-5, true, x[3]).y; }},
+      {"batch_norm_max_pool", {image, c, c}, [](auto& x) { return batch_norm_max_pool(x[0], x[1], x[2], 2, 1e-5, true).pooled; }},
+      {"batch_norm_max_pool of both",
+       {{2, 3, 5, 4}, c, c},
+       [](auto& x) {
+         const NormPoolResult r = batch_norm_max_pool(x[0], x[1], x[2], {2, 3}, 1e-5, true, true);
+         return concat({reshape(r.y, {-1, 4}), reshape(r.pooled, {-1, 4})}, 0);
+       }},
+      {"batch_norm_max_pool 3d",
+       {{1, 2, 3, 4, 2}},
+       [](auto& x) {
+         return batch_norm_max_pool(x[0], {}, {}, {2, 1, 2}).pooled;
+       }},
       {"batch_norm of (N, C)", {{5, 4}, c, c}, [](auto& x) { return batch_norm(x[0], x[1], x[2]).y; }},
       {"batch_norm_eval",
        {image, c, c},

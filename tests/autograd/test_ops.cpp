@@ -338,10 +338,45 @@ TEST_CASE("fused norm backward equals the composition of simple operations") {
   const Tensor upstream = random_normal({4, 3, 5, 6}, 1, 4, 0, 1, Dtype::f64);
   for (const auto& f : std::vector<std::function<Tensor()>>{
            [&] { return batch_norm(x, scale, shift).y; }, [&] { return batch_norm(x, scale, shift, 1e-5, true).y; },
-           [&] { return group_norm(x, 3, scale, shift); }, [&] { return instance_norm(x, scale, shift); },
-           [&] { return layer_norm(x, scale, shift); }}) {
+           [&] { return batch_norm(x, scale, shift, 1e-5, true, x * 0.5).y; }, [&] { return group_norm(x, 3, scale, shift); },
+           [&] { return instance_norm(x, scale, shift); }, [&] { return layer_norm(x, scale, shift); }}) {
     const auto fused = grad(f(), {x, scale, shift}, false, upstream), composed = grad(f(), {x, scale, shift}, true, upstream);
     for (size_t k = 0; k < 3; k++) CHECK(difference(fused[k], composed[k].detach()) < 1e-11);
+  }
+}
+
+TEST_CASE("batch norm and max pooling in one pass equal the two, whoever looks on") {
+  for (const Shape& shape : {Shape{4, 6, 8, 5}, Shape{2, 7, 5, 16}, Shape{2, 4, 4, 5, 3}, Shape{3, 9, 4}}) {
+    const Tensor x = random_normal(shape, 1, 1, 1, 2), gy = random_normal(shape, 1, 4);
+    const Tensor scale = random_normal({shape.back()}, 1, 2), shift = random_normal({shape.back()}, 1, 3);
+    const auto gradients = [&](int used, bool fused, bool hooked) {
+      const std::vector<Tensor> in = leaves({x, scale, shift});
+      const Extent window(2);
+      Tensor y, pooled;
+      if (fused) {
+        const NormPoolResult r = batch_norm_max_pool(in[0], in[1], in[2], window, 1e-5, true, used != 2);
+        y = r.y, pooled = r.pooled;
+      } else {
+        y = batch_norm(in[0], in[1], in[2], 1e-5, true).y, pooled = max_pool(y);
+      }
+      std::vector<Tensor> seen{pooled.detach(), used != 2 ? y.detach() : pooled.detach()};
+      if (hooked)
+        add_hook(y, [&](const Tensor& g) {
+          seen.push_back(g.clone());
+          return g;
+        });
+      const Tensor of_y = used != 2 ? sum(y * gy) : Tensor{}, of_pooled = used != 1 ? sum(square(pooled)) : Tensor{};
+      backward(used == 1 ? of_y : used == 2 ? of_pooled : of_y + of_pooled);
+      for (const Tensor& leaf : in) seen.push_back(gradient(leaf));
+      return seen;
+    };
+    for (int used : {1, 2, 3})  // y, its maxima, both
+      for (bool hooked : {false, true}) {
+        if (hooked && used == 2) continue;
+        const auto one = gradients(used, true, hooked), two = gradients(used, false, hooked);
+        REQUIRE(one.size() == two.size());
+        for (size_t k = 0; k < one.size(); k++) CHECK(difference(one[k], two[k]) < 1e-5);
+      }
   }
 }
 

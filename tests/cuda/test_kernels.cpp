@@ -341,6 +341,10 @@ TEST_CASE_FIXTURE(Started, "normalisation over batches, layers, groups and singl
         check_kernel(
             kernels::normalize, what, with({x}), {poisoned(size, dtype), poisoned(groups, dtype), poisoned(groups, dtype)}, limit,
             [=](auto& in, auto& out) { return kernels::NormArgs{in[0], at(in, 1), at(in, 2), out[0], out[1], out[2], view, 1e-5, relu}; });
+        check_kernel(kernels::normalize, what + " joined with another", {x, gy},
+                     {poisoned(size, dtype), poisoned(groups, dtype), poisoned(groups, dtype)}, limit, [=](auto& in, auto& out) {
+                       return kernels::NormArgs{in[0], {}, {}, out[0], out[1], out[2], view, 1e-5, relu, in[1]};
+                     });
         const Tensor y(size, dtype), mean(groups, dtype), rstd(groups, dtype);
         kernels::normalize.cpu.back().run({x, scale, shift, y, mean, rstd, view, 1e-5, relu});
         check_kernel(kernels::normalize_given, what, with({x, mean, rstd}), {poisoned(size, dtype)}, limit, [=](auto& in, auto& out) {
@@ -348,9 +352,18 @@ TEST_CASE_FIXTURE(Started, "normalisation over batches, layers, groups and singl
         });
         std::vector<Tensor> outputs = {poisoned(size, dtype)};
         if (affine) outputs.push_back(poisoned(channels, dtype)), outputs.push_back(poisoned(channels, dtype));
-        check_kernel(kernels::normalize_backward, what, with({gy, x, y, mean, rstd}), outputs, limit, [=](auto& in, auto& out) {
-          return kernels::NormBackwardArgs{in[0], in[1], in[2], at(in, 5), in[3], in[4], out[0], at(out, 1), at(out, 2), view, relu};
-        });
+        const auto backward = [=](auto& in, auto& out, bool by_output) {
+          return kernels::NormBackwardArgs{
+              in[0], in[1], by_output ? in[2] : Tensor(), at(in, 5), at(in, 6), in[3], in[4], out[0], at(out, 1), at(out, 2), view, relu};
+        };
+        for (const bool by_output : {true, false})
+          check_kernel(kernels::normalize_backward, what, with({gy, x, y, mean, rstd}), outputs, limit,
+                       [=](auto& in, auto& out) { return backward(in, out, by_output); });
+        if (!affine)
+          check_kernel(kernels::normalize_backward, what + " over the gradient", {x, y, mean, rstd}, {gy, poisoned(size, dtype)}, limit,
+                       [=](auto& in, auto& out) {
+                         return kernels::NormBackwardArgs{out[0], in[0], in[1], {}, {}, in[2], in[3], out[0], {}, {}, view, relu, out[1]};
+                       });
       }
 }
 

@@ -51,10 +51,14 @@ inline Tensor normal(const Shape& shape, uint64_t stream, double mean = 0, doubl
 
 template <class Args>
 std::vector<Tensor*> tensors(Args& a) {
-  if constexpr (requires { a.gx; })
-    return {&a.gy, &a.x, &a.y, &a.scale, &a.mean, &a.rstd, &a.gx, &a.gscale, &a.gshift};
+  if constexpr (requires { a.gpooled; })
+    return {&a.gy, &a.gpooled, &a.x, &a.scale, &a.shift, &a.mean, &a.rstd, &a.gx, &a.gscale, &a.gshift};
+  else if constexpr (requires { a.gx; })
+    return {&a.gy, &a.x, &a.y, &a.scale, &a.shift, &a.mean, &a.rstd, &a.gx, &a.gscale, &a.gshift, &a.gadd};
+  else if constexpr (requires { a.pooled; })
+    return {&a.x, &a.scale, &a.shift, &a.y, &a.pooled, &a.mean, &a.rstd};
   else if constexpr (requires { a.rstd; })
-    return {&a.x, &a.scale, &a.shift, &a.y, &a.mean, &a.rstd};
+    return {&a.x, &a.scale, &a.shift, &a.y, &a.mean, &a.rstd, &a.add};
   else if constexpr (requires { a.index; })
     return {&a.x, &a.y, &a.index};
   else if constexpr (requires { a.geometry; })

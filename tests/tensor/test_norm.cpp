@@ -2,7 +2,7 @@
 
 using namespace sono;
 using namespace sono::tests;
-using kernels::NormArgs, kernels::NormBackwardArgs;
+using kernels::NormArgs, kernels::NormBackwardArgs, kernels::NormPoolArgs, kernels::NormPoolBackwardArgs;
 
 namespace {
 
@@ -18,17 +18,47 @@ void check(std::array<int64_t, 4> view, bool affine, bool relu, double mean = 0,
   a.view = view, a.relu = relu;
   CheckOptions options{tolerance, ""};
   check_kernel(kernels::normalize, a, {&NormArgs::y, &NormArgs::mean, &NormArgs::rstd}, text, options);
+  a.add = normal({A, L, G, K}, 7);
+  check_kernel(kernels::normalize, a, {&NormArgs::y, &NormArgs::mean, &NormArgs::rstd}, text + " joined", options);
   a.mean = normal({A * G}, 4, mean), a.rstd = normal({A * G}, 5, 1, 0.1);
   check_kernel(kernels::normalize_given, a, {&NormArgs::y}, text, options);
 
   kernels::normalize(a);
   NormBackwardArgs b;
-  b.gy = normal({A, L, G, K}, 6), b.x = a.x, b.y = a.y, b.scale = a.scale, b.mean = a.mean, b.rstd = a.rstd;
-  b.gx = guarded({A, L, G, K}, Dtype::f32);
+  b.gy = normal({A, L, G, K}, 6), b.x = a.x, b.y = a.y, b.scale = a.scale, b.shift = a.shift, b.mean = a.mean, b.rstd = a.rstd;
+  b.gx = guarded({A, L, G, K}, Dtype::f32), b.gadd = guarded({A, L, G, K}, Dtype::f32);
   if (affine) b.gscale = guarded({G * K}, Dtype::f32), b.gshift = guarded({G * K}, Dtype::f32);
   b.view = view, b.relu = relu;
+  check_kernel(kernels::normalize_backward, b,
+               {&NormBackwardArgs::gx, &NormBackwardArgs::gscale, &NormBackwardArgs::gshift, &NormBackwardArgs::gadd}, text + " joined",
+               options);
+  b.y = b.gadd = {};
   check_kernel(kernels::normalize_backward, b, {&NormBackwardArgs::gx, &NormBackwardArgs::gscale, &NormBackwardArgs::gshift}, text,
                options);
+}
+
+void check_pool(const Shape& x, const std::array<int64_t, 3>& window, bool relu, void (*change)(Tensor&) = nullptr) {
+  const int64_t C = x[4];
+  const Shape pooled{x[0], x[1] / window[0], x[2] / window[1], x[3] / window[2], C};
+  NormPoolArgs a;
+  a.x = normal(x, 1, 1, 2), a.scale = normal({C}, 2), a.shift = normal({C}, 3);
+  if (change) change(a.x);
+  a.pooled = guarded(pooled, Dtype::f32), a.mean = guarded({C}, Dtype::f32), a.rstd = guarded({C}, Dtype::f32);
+  a.window = window, a.relu = relu;
+  for (bool with_y : {false, true}) {
+    const std::string text =
+        to_string(x) + " window " + to_string(Shape(window.begin(), window.end())) + (relu ? " relu" : "") + (with_y ? " with y" : "");
+    a.y = with_y ? guarded(x, Dtype::f32) : Tensor{};
+    check_kernel(kernels::normalize_pool, a, {&NormPoolArgs::y, &NormPoolArgs::pooled, &NormPoolArgs::mean, &NormPoolArgs::rstd}, text);
+    kernels::normalize_pool(a);
+    NormPoolBackwardArgs b;
+    b.gy = with_y ? normal(x, 4) : Tensor{}, b.gpooled = normal(pooled, 5);
+    b.x = a.x, b.scale = a.scale, b.shift = a.shift, b.mean = a.mean, b.rstd = a.rstd;
+    b.gx = guarded(x, Dtype::f32), b.gscale = guarded({C}, Dtype::f32), b.gshift = guarded({C}, Dtype::f32);
+    b.window = window, b.relu = relu;
+    check_kernel(kernels::normalize_pool_backward, b,
+                 {&NormPoolBackwardArgs::gx, &NormPoolBackwardArgs::gscale, &NormPoolBackwardArgs::gshift}, text);
+  }
 }
 
 }  // namespace
@@ -43,6 +73,24 @@ TEST_CASE("batch norm of several blocks") {
   check({1, 9001, 5, 1}, true, false);
   check({1, 2000, 40, 1}, true, true);
   check({1, 70001, 1, 1}, true, true);
+}
+
+TEST_CASE("batch norm and max pooling in one: channels, windows, what they leave over") {
+  for (int64_t C : {1, 7, 15, 16, 17, 31, 33}) check_pool({2, 1, 6, 8, C}, {1, 2, 2}, C % 2 == 1);
+  check_pool({2, 1, 7, 9, 16}, {1, 2, 2}, true);
+  check_pool({3, 1, 9, 7, 5}, {1, 3, 2}, true);
+  check_pool({2, 4, 6, 6, 8}, {2, 2, 2}, true);
+  check_pool({2, 5, 7, 3, 9}, {2, 2, 2}, true);
+  check_pool({1, 1, 1, 11, 4}, {1, 1, 3}, false);
+  check_pool({1, 1, 5, 5, 3}, {1, 5, 5}, true);
+  check_pool({4, 1, 50, 34, 40}, {1, 2, 2}, true);
+}
+
+TEST_CASE("batch norm and max pooling in one: NaN and infinity spoil their own channel and no other") {
+  check_pool({2, 1, 6, 6, 16}, {1, 2, 2}, true, [](Tensor& x) {
+    x.data<float>()[3] = static_cast<float>(not_a_number);
+    x.data<float>()[16 * 20 + 5] = static_cast<float>(infinite);
+  });
 }
 
 TEST_CASE("instance, group and layer norm") {

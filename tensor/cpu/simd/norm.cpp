@@ -1,88 +1,270 @@
-// Normalisation of blocks of rows. A block fits into the first- or second-level cache, so that two passes over it read memory once.
+// Normalisation of blocks of rows, and of rows of pooling windows. All are bound by memory: they walk through it in order, every line of
+// the cache once, with the columns' constants in the first-level cache or, for sums, groups of columns in registers.
 #include "tensor/cpu/simd/vector.h"
 
 namespace sono::cpu::SONO_ISA {
 namespace {
 
-// Upstream gradient, 0 where a relu has cut.
+// A line per column. Forward and backward call this one function, so that both round alike and see the same values below zero.
 template <class V>
-inline V cut(const float* gy, const float* y, int64_t i) {
-  const V g = load<V>(gy + i);
-  if (!y) return g;
-  return load<V>(y + i) <= 0 ? V{} : g;
-}
+struct Line {
+  V mean, scale, shift;
+  Line(const Affine& a, int64_t c) : mean(load<V>(a.mean + c)), scale(load<V>(a.scale + c)), shift(load<V>(a.shift + c)) {}
+  V operator()(V x) const { return (x - mean) * scale + shift; }
+};
 
 template <class V>
 inline V positive(V v) {
   return v < 0 ? V{} : v;
 }  // NaN stays
 
+// Where a relu has cut is known from the output, found again from the input, or nowhere.
+enum class Cut { nowhere, by_output, by_input };
+
+template <Cut cut, class V>
+inline V upstream(const float* gy, const float* y, int64_t i, const Line<V>& line, V x) {
+  const V g = load<V>(gy + i);
+  if constexpr (cut == Cut::by_output) return load<V>(y + i) <= 0 ? V{} : g;
+  if constexpr (cut == Cut::by_input) return line(x) <= 0 ? V{} : g;
+  return g;
+}
+
+// Calls f<Cut>.
+template <class F>
+inline void with_cut(const float* y, bool relu, F f) {
+  if (y)
+    f.template operator()<Cut::by_output>();
+  else if (relu)
+    f.template operator()<Cut::by_input>();
+  else
+    f.template operator()<Cut::nowhere>();
+}
+
+// Calls f<V, W>(c) for groups of W vectors of columns that cover [0, n).
+template <class F>
+inline void for_each_group(int64_t n, F f) {
+  int64_t c = 0;
+  for (; c + 4 * lanes <= n; c += 4 * lanes) f.template operator()<lanes, 4>(c);
+  if (c + 2 * lanes <= n) f.template operator()<lanes, 2>(c), c += 2 * lanes;
+  if (c + lanes <= n) f.template operator()<lanes, 1>(c), c += lanes;
+  if constexpr (lanes > 4)
+    for (; c + 4 <= n; c += 4) f.template operator()<4, 1>(c);
+  for (; c < n; c++) f.template operator()<1, 1>(c);
+}
+
+template <class V>
+inline void add_to(float* sum, V v) {
+  store<V>(sum, load<V>(sum) + v);
+}
+
 }  // namespace
 
+// One pass: sums of d = x - k and of d^2, k the mean of the first rows, if it is finite. The deviation of k is part of the column's own
+// variance, rows / 8 times at most, so no more digits are lost than the sums lose by themselves; these are made of runs of 64 rows.
 void column_moments(const float* x, int64_t rows, int64_t columns, float* mean, float* squares) {
-  for_each_vector(columns, [&]<int L>(int64_t c) {
+  for_each_group(columns, [&]<int L, int W>(int64_t c) {
     using V = typename VectorOf<L>::Float;
-    V s[4] = {}, q[4] = {};
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4)
+    constexpr int side = W == 1 ? 4 : W == 2 ? 2 : 1;  // rows side by side: additions wait for one another
+    V k[W] = {}, sum[W] = {}, square[W] = {};
+    const int64_t first = smaller(rows, 8);
+    for (int64_t r = 0; r < first; r++)
+      for (int w = 0; w < W; w++) k[w] += load<V>(x + r * columns + c + w * L);
+    for (int w = 0; w < W; w++) k[w] = k[w] / static_cast<float>(first), k[w] = k[w] - k[w] == 0 ? k[w] : V{};
+    for (int64_t r = 0; r < rows;) {
+      V s[side][W] = {}, q[side][W] = {};
+      const auto take = [&](int64_t row, int i) {
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) s[i] += load<V>(x + (r + i) * columns + c);
-    for (; r < rows; r++) s[0] += load<V>(x + r * columns + c);
-    const V m = ((s[0] + s[1]) + (s[2] + s[3])) / static_cast<float>(rows);
-    for (r = 0; r + 4 <= rows; r += 4)
+        for (int w = 0; w < W; w++) {
+          const V d = load<V>(x + row * columns + c + w * L) - k[w];
+          s[i][w] += d, q[i][w] += d * d;
+        }
+      };
+      const int64_t end = smaller(rows, r + 64);
+      for (; r + side <= end; r += side)
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) {
-        const V d = load<V>(x + (r + i) * columns + c) - m;
-        q[i] += d * d;
-      }
-    for (; r < rows; r++) {
-      const V d = load<V>(x + r * columns + c) - m;
-      q[0] += d * d;
+        for (int i = 0; i < side; i++) take(r + i, i);
+      for (; r < end; r++) take(r, 0);
+      for (int i = 0; i < side; i++)
+        for (int w = 0; w < W; w++) sum[w] += s[i][w], square[w] += q[i][w];
     }
-    store(mean + c, m);
-    store(squares + c, (q[0] + q[1]) + (q[2] + q[3]));
+    for (int w = 0; w < W; w++) {
+      const V d = sum[w] / static_cast<float>(rows), left = square[w] - sum[w] * d;
+      store<V>(mean + c + w * L, k[w] + d);
+      store<V>(squares + c + w * L, left < 0 ? V{} : left);
+    }
   });
 }
 
-void normalize(const float* x, int64_t rows, int64_t columns, const Affine& a, float* y) {
-  for_each_vector(columns, [&]<int L>(int64_t c) {
-    using V = typename VectorOf<L>::Float;
-    const V mean = load<V>(a.mean + c), scale = load<V>(a.scale + c), shift = load<V>(a.shift + c);
-    if (a.relu)
-      for (int64_t r = 0; r < rows; r++) store(y + r * columns + c, positive<V>((load<V>(x + r * columns + c) - mean) * scale + shift));
-    else
-      for (int64_t r = 0; r < rows; r++) store<V>(y + r * columns + c, (load<V>(x + r * columns + c) - mean) * scale + shift);
-  });
+void normalize(const float* x, const float* add, int64_t rows, int64_t columns, const Affine& a, float* y) {
+  const auto run = [&]<bool Add, bool Relu>() {
+    for (int64_t r = 0; r < rows; r++)
+      for_each_vector(columns, [&]<int L>(int64_t c) {
+        using V = typename VectorOf<L>::Float;
+        const int64_t i = r * columns + c;
+        V v = Line<V>(a, c)(load<V>(x + i));
+        if constexpr (Add) v += load<V>(add + i);
+        if constexpr (Relu) v = positive<V>(v);
+        store<V>(y + i, v);
+      });
+  };
+  if (add)
+    a.relu ? run.template operator()<true, true>() : run.template operator()<true, false>();
+  else
+    a.relu ? run.template operator()<false, true>() : run.template operator()<false, false>();
 }
 
-void gradient_sums(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean, float* sum_g,
+void gradient_sums(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine& a, float* sum_g,
                    float* sum_gx) {
-  for_each_vector(columns, [&]<int L>(int64_t c) {
-    using V = typename VectorOf<L>::Float;
-    const V m = load<V>(mean + c);
-    V s[4] = {}, q[4] = {};
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4)
+  with_cut(y, a.relu, [&]<Cut cut>() {
+    for_each_group(columns, [&]<int L, int W>(int64_t c) {
+      using V = typename VectorOf<L>::Float;
+      constexpr int side = W == 1 ? 4 : W == 2 ? 2 : 1;
+      V s[side][W] = {}, q[side][W] = {};
+      const auto take = [&](int64_t r, int i) {
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) {
-        const V g = cut<V>(gy, y, (r + i) * columns + c);
-        s[i] += g, q[i] += g * (load<V>(x + (r + i) * columns + c) - m);
-      }
-    for (; r < rows; r++) {
-      const V g = cut<V>(gy, y, r * columns + c);
-      s[0] += g, q[0] += g * (load<V>(x + r * columns + c) - m);
-    }
-    store(sum_g + c, (s[0] + s[1]) + (s[2] + s[3]));
-    store(sum_gx + c, (q[0] + q[1]) + (q[2] + q[3]));
+        for (int w = 0; w < W; w++) {
+          const Line<V> line(a, c + w * L);
+          const int64_t at = r * columns + c + w * L;
+          const V v = load<V>(x + at), g = upstream<cut, V>(gy, y, at, line, v);
+          s[i][w] += g, q[i][w] += g * (v - line.mean);
+        }
+      };
+      int64_t r = 0;
+      for (; r + side <= rows; r += side)
+#pragma GCC unroll 4
+        for (int i = 0; i < side; i++) take(r + i, i);
+      for (; r < rows; r++) take(r, 0);
+      for (int w = 0; w < W; w++)
+        for (int i = 0; i < side; i++) add_to<V>(sum_g + c + w * L, s[i][w]), add_to<V>(sum_gx + c + w * L, q[i][w]);
+    });
   });
 }
 
-void normalize_gradient(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean,
-                        const float* scale, const float* slope, const float* offset, float* gx) {
-  for_each_vector(columns, [&]<int L>(int64_t c) {
-    using V = typename VectorOf<L>::Float;
-    const V m = load<V>(mean + c), a = load<V>(scale + c), b = load<V>(slope + c), d = load<V>(offset + c);
-    for (int64_t i = c; i < rows * columns; i += columns) store<V>(gx + i, a * cut<V>(gy, y, i) + ((load<V>(x + i) - m) * b + d));
+void normalize_gradient(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine& a, const float* slope,
+                        const float* offset, float* gx, float* gadd) {
+  with_cut(y, a.relu, [&]<Cut cut>() {
+    for (int64_t r = 0; r < rows; r++)
+      for_each_vector(columns, [&]<int L>(int64_t c) {
+        using V = typename VectorOf<L>::Float;
+        const Line<V> line(a, c);
+        const int64_t i = r * columns + c;
+        const V v = load<V>(x + i), g = upstream<cut, V>(gy, y, i, line, v);
+        if (gadd) store<V>(gadd + i, g);
+        store<V>(gx + i, g * line.scale + ((v - line.mean) * load<V>(slope + c) + load<V>(offset + c)));
+      });
+  });
+}
+
+namespace {
+
+// The values of a window of P positions (0: as many as w says), normalised: the largest, and which it is, the first of equals.
+template <int P, int L>
+struct Window {
+  using V = typename VectorOf<L>::Float;
+  using I = typename VectorOf<L>::Int;
+  V largest, x;  // x: what the largest was made of
+  I which{};
+
+  Window(const Windows& w, const float* image, int64_t first, const Line<V>& line) : x(load<V>(image + w.at[0] * w.channels + first)) {
+    largest = line(x);
+    const int positions = P ? P : static_cast<int>(w.positions);
+#pragma GCC unroll 8
+    for (int p = 1; p < positions; p++) {
+      const V raw = load<V>(image + w.at[p] * w.channels + first), value = line(raw);
+      const I take = (value > largest) | ((value != value) & (largest == largest));
+      largest = take ? value : largest, x = take ? raw : x, which = take ? p - I{} : which;
+    }
+  }
+};
+
+// f<P> with the number of positions where it is a common one.
+template <class F>
+inline void with_positions(int64_t positions, F f) {
+  if (positions == 4)
+    f.template operator()<4>();
+  else if (positions == 8)
+    f.template operator()<8>();
+  else
+    f.template operator()<0>();
+}
+
+}  // namespace
+
+void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float* y, float* pooled) {
+  with_positions(w.positions, [&]<int P>() {
+    const int64_t positions = P ? P : w.positions;
+    for (int64_t j = 0; j < w.pixels; j++)
+      for_each_vector(w.channels, [&]<int L>(int64_t c) {
+        using V = typename VectorOf<L>::Float;
+        const Line<V> line(a, c);
+        V largest{};
+#pragma GCC unroll 8
+        for (int64_t p = 0; p < positions; p++) {
+          const int64_t i = (w.at[p] + j * w.step) * w.channels + c;
+          const V value = line(load<V>(x + i));
+          if (y) store<V>(y + i, a.relu ? positive<V>(value) : value);
+          largest = p == 0 ? value : (value > largest) | (value != value) ? value : largest;
+        }
+        store<V>(pooled + j * w.channels + c, a.relu ? positive<V>(largest) : largest);
+      });
+  });
+}
+
+// Without gy only the largest of each window has a gradient.
+void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy, const float* x, const Affine& a, float* sum_g,
+                        float* sum_gx) {
+  with_positions(w.positions, [&]<int P>() {
+    const int64_t positions = P ? P : w.positions;
+    for_each_vector(w.channels, [&]<int L>(int64_t c) {
+      using V = typename VectorOf<L>::Float;
+      const Line<V> line(a, c);
+      V s[2] = {}, q[2] = {};
+      for (int64_t j = 0; j < w.pixels; j++) {
+        const int64_t first = j * w.step * w.channels + c;
+        const Window<P, L> window(w, x, first, line);
+        V g = load<V>(gpooled + j * w.channels + c);
+        if (a.relu) g = window.largest <= 0 ? V{} : g;
+        s[0] += g, q[0] += g * (window.x - line.mean);
+        if (!gy) continue;
+#pragma GCC unroll 8
+        for (int64_t p = 0; p < positions; p++) {
+          const int64_t i = w.at[p] * w.channels + first;
+          const V v = load<V>(x + i);
+          g = load<V>(gy + i);
+          if (a.relu) g = line(v) <= 0 ? V{} : g;
+          s[p & 1] += g, q[p & 1] += g * (v - line.mean);
+        }
+      }
+      add_to<V>(sum_g + c, s[0] + s[1]);
+      add_to<V>(sum_gx + c, q[0] + q[1]);
+    });
+  });
+}
+
+void pool_gradient(const Windows& w, const float* gpooled, const float* gy, const float* x, const Affine& a, const float* slope,
+                   const float* offset, float* gx) {
+  with_positions(w.positions, [&]<int P>() {
+    const int64_t positions = P ? P : w.positions;
+    for (int64_t j = 0; j < w.pixels; j++)
+      for_each_vector(w.channels, [&]<int L>(int64_t c) {
+        using V = typename VectorOf<L>::Float;
+        const int64_t first = j * w.step * w.channels + c;
+        const Line<V> line(a, c);
+        const Window<P, L> window(w, x, first, line);
+        const V b = load<V>(slope + c), d = load<V>(offset + c), up = load<V>(gpooled + j * w.channels + c),
+                g = a.relu ? V(window.largest <= 0 ? V{} : up) : up;
+#pragma GCC unroll 8
+        for (int64_t p = 0; p < positions; p++) {
+          const int64_t i = w.at[p] * w.channels + first;
+          const V v = load<V>(x + i);
+          V all = window.which == static_cast<int32_t>(p) ? g : V{};
+          if (gy) {
+            const V own = load<V>(gy + i);
+            all += a.relu ? V(line(v) <= 0 ? V{} : own) : own;
+          }
+          store<V>(gx + i, all * line.scale + ((v - line.mean) * b + d));
+        }
+      });
   });
 }
 
@@ -101,22 +283,41 @@ void row_moments(const float* x, int64_t n, float* mean, float* squares) {
   *mean = m, *squares = total<lanes>(q) + rest;
 }
 
+namespace {
+
+// A row's line: (x - mean) * rstd, times scale and plus shift where there are some.
+template <class V>
+inline V line_of_row(V x, float mean, float rstd, const float* scale, const float* shift, int64_t c) {
+  V v = (x - mean) * rstd;
+  if (scale) v = v * load<V>(scale + c);
+  if (shift) v = v + load<V>(shift + c);
+  return v;
+}
+
+}  // namespace
+
 void normalize_row(const float* x, int64_t n, float mean, float rstd, const float* scale, const float* shift, bool relu, float* y) {
   for_each_vector(n, [&]<int L>(int64_t c) {
     using V = typename VectorOf<L>::Float;
-    V v = (load<V>(x + c) - mean) * rstd;
-    if (scale) v = v * load<V>(scale + c);
-    if (shift) v = v + load<V>(shift + c);
-    store(y + c, relu ? positive(v) : v);
+    const V v = line_of_row<V>(load<V>(x + c), mean, rstd, scale, shift, c);
+    store<V>(y + c, relu ? positive<V>(v) : v);
   });
 }
 
 void normalize_row_gradient(const float* gy, const float* x, const float* y, int64_t n, float mean, float rstd, const float* scale,
-                            float* gscale, float* gshift, float* gx) {
+                            const float* shift, bool relu, float* gscale, float* gshift, float* gx) {
+  const auto upstream_of = [&]<int L>(int64_t c) {
+    using V = typename VectorOf<L>::Float;
+    const V g = load<V>(gy + c);
+    if (!relu) return g;
+    const V v = y ? load<V>(y + c) : line_of_row<V>(load<V>(x + c), mean, rstd, scale, shift, c);
+    return V(v <= 0 ? V{} : g);
+  };
   float sum_d = 0, sum_dh = 0;  // of d = g * scale and d * h
   for_each_vector(n, [&]<int L>(int64_t c) {
     using V = typename VectorOf<L>::Float;
-    const V g = cut<V>(gy, y, c), h = (load<V>(x + c) - mean) * rstd, d = scale ? V(g * load<V>(scale + c)) : g, dh = d * h;
+    const V g = upstream_of.template operator()<L>(c), h = (load<V>(x + c) - mean) * rstd, d = scale ? V(g * load<V>(scale + c)) : g,
+            dh = d * h;
     store<V>(gscale + c, load<V>(gscale + c) + g * h);
     store<V>(gshift + c, load<V>(gshift + c) + g);
     sum_d += total<L>(d), sum_dh += total<L>(dh);
@@ -124,7 +325,7 @@ void normalize_row_gradient(const float* gy, const float* x, const float* y, int
   const float a = sum_d / static_cast<float>(n), b = sum_dh / static_cast<float>(n);
   for_each_vector(n, [&]<int L>(int64_t c) {
     using V = typename VectorOf<L>::Float;
-    const V g = cut<V>(gy, y, c), h = (load<V>(x + c) - mean) * rstd, d = scale ? V(g * load<V>(scale + c)) : g;
+    const V g = upstream_of.template operator()<L>(c), h = (load<V>(x + c) - mean) * rstd, d = scale ? V(g * load<V>(scale + c)) : g;
     store<V>(gx + c, (d - a - h * b) * rstd);
   });
 }

@@ -27,15 +27,20 @@ bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* i
 void avg_pool_row(const Windows& w, const float* x, float* y, float scale);
 void avg_unpool_row(const Windows& w, float* x, const float* y, float scale);
 void column_moments(const float* x, int64_t rows, int64_t columns, float* mean, float* squares);
-void normalize(const float* x, int64_t rows, int64_t columns, const Affine& a, float* y);
-void gradient_sums(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean, float* sum_g,
+void normalize(const float* x, const float* add, int64_t rows, int64_t columns, const Affine& a, float* y);
+void gradient_sums(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine& a, float* sum_g,
                    float* sum_gx);
-void normalize_gradient(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const float* mean,
-                        const float* scale, const float* slope, const float* offset, float* gx);
+void normalize_gradient(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine& a, const float* slope,
+                        const float* offset, float* gx, float* gadd);
+void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float* y, float* pooled);
+void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy, const float* x, const Affine& a, float* sum_g,
+                        float* sum_gx);
+void pool_gradient(const Windows& w, const float* gpooled, const float* gy, const float* x, const Affine& a, const float* slope,
+                   const float* offset, float* gx);
 void row_moments(const float* x, int64_t n, float* mean, float* squares);
 void normalize_row(const float* x, int64_t n, float mean, float rstd, const float* scale, const float* shift, bool relu, float* y);
 void normalize_row_gradient(const float* gy, const float* x, const float* y, int64_t n, float mean, float rstd, const float* scale,
-                            float* gscale, float* gshift, float* gx);
+                            const float* shift, bool relu, float* gscale, float* gshift, float* gx);
 void softmax_rows(const float* x, int64_t rows, int64_t n, bool log, float* y);
 void softmax_columns(const float* x, int64_t n, int64_t inner, bool log, float* y);
 
@@ -73,6 +78,9 @@ const Simd table = {
     .normalize = normalize,
     .gradient_sums = gradient_sums,
     .normalize_gradient = normalize_gradient,
+    .normalize_pool_row = normalize_pool_row,
+    .pool_gradient_sums = pool_gradient_sums,
+    .pool_gradient = pool_gradient,
     .row_moments = row_moments,
     .normalize_row = normalize_row,
     .normalize_row_gradient = normalize_row_gradient,
