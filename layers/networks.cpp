@@ -1,5 +1,7 @@
 #include "layers/networks.h"
 
+#include "layers/activation.h"
+
 namespace sono {
 namespace {
 
@@ -72,6 +74,87 @@ Tensor ResNetSmall::features(const Tensor& x) const {
 Tensor ResNetSmall::logits(const Tensor& features) const {
   const Scope scope(*this);
   return fc(global_avg_pool(features));
+}
+
+Cnn::Block::Block(Module* parent, std::string name, const Options& o)
+    : Module(parent, std::move(name)),
+      conv(this, "conv", o.dimensions, {.in = o.in, .out = o.out, .padding = 1, .bias = false}),
+      bn(this, "bn", {.channels = o.out, .relu = true}) {}
+
+Tensor Cnn::Block::operator()(const Tensor& x) const {
+  const Scope scope(*this);
+  return max_pool(bn(conv(x)));
+}
+
+Cnn::Cnn(Module* parent, std::string name, const Options& o)
+    : Module(parent, std::move(name)), blocks(this, "blocks"), fc(this, "fc", {.in = checked("Cnn", o.widths).back(), .out = o.classes}) {
+  if (o.dimensions != 2 && o.dimensions != 3) throw Error("[Cnn] dimensions must be 2 or 3, got " + std::to_string(o.dimensions));
+  for (size_t i = 0; i < o.widths.size(); i++)
+    blocks.append({.in = i ? o.widths[i - 1] : o.in, .out = o.widths[i], .dimensions = o.dimensions});
+}
+
+Tensor Cnn::operator()(const Tensor& x) const {
+  const Scope scope(*this);
+  Tensor y = x;
+  for (size_t i = 0; i < blocks.size(); i++) y = blocks[i](y);
+  return fc(global_avg_pool(y));
+}
+
+LstmClassifier::LstmClassifier(Module* parent, std::string name, const Options& o)
+    : Module(parent, std::move(name)),
+      lstm(this, "lstm", {.in = o.in, .hidden = o.hidden, .layers = o.layers}),
+      fc(this, "fc", {.in = o.hidden, .out = o.classes}) {}
+
+Tensor LstmClassifier::operator()(const Tensor& x) const {
+  const Scope scope(*this);
+  return fc(last(lstm(x).state.h));
+}
+
+Autoencoder::Autoencoder(Module* parent, std::string name, const Options& o)
+    : Module(parent, std::move(name)), encoder(this, "encoder"), decoder(this, "decoder") {
+  const std::vector<int64_t>& widths = checked("Autoencoder", o.widths);
+  for (size_t i = 1; i < widths.size(); i++) {
+    encoder.append<Linear>({.in = widths[i - 1], .out = widths[i]});
+    encoder.append<Relu>();
+  }
+  for (size_t i = widths.size(); i-- > 1;) {
+    decoder.append<Linear>({.in = widths[i], .out = widths[i - 1]});
+    if (i > 1) decoder.append<Relu>();
+  }
+}
+
+Tensor Autoencoder::encode(const Tensor& x) const {
+  const Scope scope(*this);
+  return encoder(x);
+}
+Tensor Autoencoder::decode(const Tensor& code) const {
+  const Scope scope(*this);
+  return decoder(code);
+}
+
+SonoNet::SonoNet(Module* parent, std::string name, const Options& o)
+    : Module(parent, std::move(name)), features(this, "features"), adaptation(this, "adaptation") {
+  const std::pair<int64_t, int> levels[] = {{1, 2}, {2, 2}, {4, 3}, {8, 3}, {8, 3}};  // width in features, convolutions
+  int64_t channels = o.in;
+  for (const auto& [width, convolutions] : levels) {
+    if (width > 1) features.append<MaxPool>();
+    for (int i = 0; i < convolutions; i++) {
+      Sequential& unit = features.append<Sequential>();
+      unit.append<Conv2d>({.in = channels, .out = width * o.features, .padding = 1, .bias = false});
+      unit.append<BatchNorm>({.channels = width * o.features, .relu = true});
+      channels = width * o.features;
+    }
+  }
+  adaptation.append<Conv2d>({.in = channels, .out = 4 * o.features, .kernel = 1, .bias = false});
+  adaptation.append<BatchNorm>({.channels = 4 * o.features});
+  adaptation.append<Relu>();
+  adaptation.append<Conv2d>({.in = 4 * o.features, .out = o.classes, .kernel = 1, .bias = false});
+  adaptation.append<BatchNorm>({.channels = o.classes});
+}
+
+Tensor SonoNet::class_maps(const Tensor& x) const {
+  const Scope scope(*this);
+  return adaptation(features(x));
 }
 
 }  // namespace sono

@@ -5,6 +5,7 @@
 //   Tensor logits = net(images);   // (8, 128, 192, 1) -> (8, 128, 192, 1)
 #include "layers/blocks.h"
 #include "layers/linear.h"
+#include "layers/recurrent.h"
 
 namespace sono {
 
@@ -55,6 +56,92 @@ class ResNetSmall : public Module {
 
  private:
   std::vector<std::unique_ptr<Sequential>> build(const Options& options);
+};
+
+struct CnnOptions {
+  int64_t in = 1, classes = 2;
+  std::vector<int64_t> widths = {16, 32, 64, 64};
+  int64_t dimensions = 2;  // 3: volumes
+};
+
+// The plain classifier: for each width a 3x3 convolution, batch norm, ReLU and a 2x2 max pool; then the mean over space and fc.
+// x (N, H, W, in) or (N, D, H, W, in) -> (N, classes); every size at least 2^widths. Paths: blocks.0.conv.weight, blocks.0.bn.weight …, fc.
+class Cnn : public Module {
+ public:
+  using Options = CnnOptions;
+  explicit Cnn(const Options& options = {}) : Cnn(nullptr, "", options) {}
+  Cnn(Module* parent, std::string name, const Options& options);
+  Tensor operator()(const Tensor& x) const;
+  const char* kind() const override { return "Cnn"; }
+
+  struct Block : Module {
+    struct Options {
+      int64_t in, out, dimensions;
+    };
+    Block(Module* parent, std::string name, const Options& options);
+    Tensor operator()(const Tensor& x) const;
+    Conv conv;
+    BatchNorm bn;
+  };
+  ModuleList<Block> blocks;
+  Linear fc;
+};
+
+struct LstmClassifierOptions {
+  int64_t in = 128, hidden = 256, layers = 1, classes = 2;
+};
+
+// An LSTM over x (N, T, in) and fc on where it ended: (N, classes). Paths: lstm.weight_ih_l0 …, fc.
+class LstmClassifier : public Module {
+ public:
+  using Options = LstmClassifierOptions;
+  explicit LstmClassifier(const Options& options = {}) : LstmClassifier(nullptr, "", options) {}
+  LstmClassifier(Module* parent, std::string name, const Options& options);
+  Tensor operator()(const Tensor& x) const;
+  const char* kind() const override { return "LstmClassifier"; }
+
+  Lstm lstm;
+  Linear fc;
+};
+
+struct AutoencoderOptions {
+  std::vector<int64_t> widths = {784, 500, 250};  // the input first, the code last
+};
+
+// [Hinton and Salakhutdinov, Science 2006] with ReLU: encoder and, mirrored, decoder; x (N, in) -> logits (N, in).
+// Paths: encoder.0.weight, encoder.2.weight …, decoder.0.weight …, as of PyTorch's Sequential.
+class Autoencoder : public Module {
+ public:
+  using Options = AutoencoderOptions;
+  explicit Autoencoder(const Options& options = {}) : Autoencoder(nullptr, "", options) {}
+  Autoencoder(Module* parent, std::string name, const Options& options);
+  Tensor operator()(const Tensor& x) const { return decode(encode(x)); }
+  Tensor encode(const Tensor& x) const;
+  Tensor decode(const Tensor& code) const;
+  const char* kind() const override { return "Autoencoder"; }
+
+  Sequential encoder, decoder;
+};
+
+struct SonoNetOptions {
+  int64_t in = 1, classes = 14;
+  int64_t features = 16;  // of the first level: SonoNet-16, -32, -64
+};
+
+// Fetal standard planes in real time [Baumgartner et al., TMI 2017]: 2, 2, 3, 3, 3 convolutions 3x3 of n, 2n, 4n, 8n, 8n channels with
+// batch norm and ReLU, 2x2 max pools between the levels; adaptation: 1x1 to 4n, 1x1 to the classes; their maps are averaged over space. x
+// (N, H, W, in), in the paper 224 x 288 -> (N, classes). Paths as in the authors' PyTorch port: features.0.0.weight, features.0.1.weight …,
+// adaptation.0.weight, adaptation.1.weight, adaptation.3.weight …
+class SonoNet : public Module {
+ public:
+  using Options = SonoNetOptions;
+  explicit SonoNet(const Options& options = {}) : SonoNet(nullptr, "", options) {}
+  SonoNet(Module* parent, std::string name, const Options& options);
+  Tensor operator()(const Tensor& x) const { return global_avg_pool(class_maps(x)); }
+  Tensor class_maps(const Tensor& x) const;  // (N, H / 16, W / 16, classes): where each plane's structures lie
+  const char* kind() const override { return "SonoNet"; }
+
+  Sequential features, adaptation;
 };
 
 }  // namespace sono

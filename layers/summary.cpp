@@ -76,7 +76,8 @@ int64_t flops(const OpCall& call) {
   const std::string_view name = call.name;
   static const std::set<std::string_view> moves{"reshape",    "permute", "slice", "concat", "stack",   "pad",
                                                 "crop",       "flip",    "roll",  "take",   "gather",  "broadcast_to",
-                                                "max_unpool", "unstack", "step",  "cast",   "one_hot", "to_device"};
+                                                "max_unpool", "unstack", "step",  "cast",   "one_hot", "to_device",
+                                                "sort_index", "max_pool_index", "adaptive_max_index"};
   if (moves.count(name)) return 0;
   const auto& in = call.inputs;
   if (starts_with(name, "conv") && in.size() >= 2) {

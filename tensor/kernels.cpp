@@ -110,15 +110,14 @@ void join_dimensions(MapArgs& a) {
 
 }  // namespace
 
-void run_map(MapFunction function, const char* name, const void* op, std::initializer_list<Tensor> in, const Tensor& out) {
-  if (!function) no_implementation(name, out.device(), nullptr);
+MapArgs map_arguments(const char* name, const void* op, std::span<const Tensor> in, const Tensor& out) {
   if (out.rank() > max_map_rank)
     throw ShapeError("[" + std::string(name) + "] shape " + to_string(out.shape()) + " has more than 8 dimensions");
   MapArgs a;
   a.op = op;
   a.name = name;
   a.inputs = static_cast<int>(in.size());
-  a.dtype = in.begin()[in.size() - 1].dtype();
+  a.dtype = in.back().dtype();
   a.out = out.raw();
   a.rank = static_cast<int>(out.rank());
   a.size = out.size();
@@ -129,9 +128,14 @@ void run_map(MapFunction function, const char* name, const void* op, std::initia
     a.in[k] = t.raw();
     set_strides(name, t.shape(), out.shape(), a.stride[k++]);
   }
-  if (a.size == 0) return;
-  join_dimensions(a);
-  function(a);
+  if (a.size > 0) join_dimensions(a);
+  return a;
+}
+
+void run_map(MapFunction function, const char* name, const void* op, std::initializer_list<Tensor> in, const Tensor& out) {
+  if (!function) no_implementation(name, out.device(), nullptr);
+  const MapArgs a = map_arguments(name, op, {in.begin(), in.size()}, out);
+  if (a.size > 0) function(a);
 }
 
 void select(const Tensor& mask, const Tensor& yes, const Tensor& no, const Tensor& y) {

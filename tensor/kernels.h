@@ -74,7 +74,7 @@ struct PoolArgs {
   std::array<int64_t, 3> window, stride, padding{0, 0, 0};
   bool count_padding = true;  // averages divide by the whole window, or only by the positions inside x
 };
-extern Kernel<PoolArgs> max_pool;      // writes y and index
+extern Kernel<PoolArgs> max_pool;      // writes y and index (on the CPU, an empty index is not written)
 extern Kernel<PoolArgs> max_pool_at;   // y = x[index]
 extern Kernel<PoolArgs> max_unpool;    // x = 0, then x[index] += y: the adjoint of max_pool_at
 extern Kernel<PoolArgs> avg_pool;      // writes y
@@ -171,6 +171,7 @@ void register_map_table(Device device, const MapTable& table);
 // Shape of a and b broadcast against one another (NumPy's rule). ShapeError names the operation.
 Shape broadcast_shape(const char* name, const Shape& a, const Shape& b);
 
+MapArgs map_arguments(const char* name, const void* op, std::span<const Tensor> in, const Tensor& out);  // broadcast, checked, joined
 void run_map(MapFunction function, const char* name, const void* op, std::initializer_list<Tensor> in, const Tensor& out);
 
 template <class Op> void map(const Op& op, const Tensor& x, const Tensor& y) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "autograd/ops.h"
+#include "tensor/kernels.h"
 
 namespace sono::ops {
 
@@ -33,6 +34,10 @@ inline Block block_at(const Shape& shape, int64_t axis) { return block_of(shape,
 
 // Images, sequences and volumes as (N, D, H, W, C); ShapeError for other ranks.
 Shape with_3_spatial(const char* name, const Shape& shape);
+
+// A convolution's kernel arguments: everything 3D; a volume whose kernel has no depth is a batch of images. Flat: conv2d's kernels run it.
+kernels::ConvArgs conv_arguments(const Tensor& x, const Tensor& w, const Tensor& y, const ConvOptions& o, const Tensor& bias = {});
+bool is_flat(const kernels::ConvArgs& a);
 
 // Inverse of slice: a tensor of zeros with x at first, first + step …
 Tensor unslice(const Tensor& x, const Shape& shape, int64_t axis, int64_t first, int64_t step);

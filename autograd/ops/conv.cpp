@@ -58,8 +58,15 @@ Shape output_shape(const char* name, const Shape& x, const Shape& w, const ConvO
   return y;
 }
 
-// The kernels' arguments: everything 3D. A volume whose kernel has no depth is a batch of images.
-ConvArgs arguments(const Tensor& x, const Tensor& w, const Tensor& y, const ConvOptions& o, const Tensor& bias = {}) {
+Attributes attributes_of(const ConvOptions& o) {
+  return {{"stride", o.stride.sizes}, {"padding", o.padding.sizes}, {"dilation", o.dilation.sizes}, {"groups", o.groups}};
+}
+
+}  // namespace
+
+namespace ops {
+
+ConvArgs conv_arguments(const Tensor& x, const Tensor& w, const Tensor& y, const ConvOptions& o, const Tensor& bias) {
   Shape xs = with_3_spatial("conv", x.shape()), ys = with_3_spatial("conv", y.shape());
   const ConvGeometry g = geometry_of(o, w.shape());
   const Shape ws = weight_5d(w.shape());
@@ -70,11 +77,11 @@ ConvArgs arguments(const Tensor& x, const Tensor& w, const Tensor& y, const Conv
   return {x.view(xs), w.view(ws), y.view(ys), g, bias.detach()};
 }
 
-bool flat(const ConvArgs& a) { return a.x.dim(1) == 1 && a.w.dim(0) == 1 && a.y.dim(1) == 1 && a.geometry.padding[0] == 0; }
+bool is_flat(const ConvArgs& a) { return a.x.dim(1) == 1 && a.w.dim(0) == 1 && a.y.dim(1) == 1 && a.geometry.padding[0] == 0; }
 
-Attributes attributes_of(const ConvOptions& o) {
-  return {{"stride", o.stride.sizes}, {"padding", o.padding.sizes}, {"dilation", o.dilation.sizes}, {"groups", o.groups}};
-}
+}  // namespace ops
+
+namespace {
 
 // w's and the bias's gradients, from one pass over the data where the gradients themselves are not differentiated.
 std::pair<Tensor, Tensor> weight_gradients(const Tensor& x, const Tensor& g, const Shape& w_shape, const ConvOptions& o, bool wants_w,
@@ -84,8 +91,8 @@ std::pair<Tensor, Tensor> weight_gradients(const Tensor& x, const Tensor& g, con
   if (!wants_w) return {Tensor{}, wants_bias ? sum(g, pixels) : Tensor{}};
   if (!wants_bias || will_record(x, g)) return {conv_weight(x, g, w_shape, o), wants_bias ? sum(g, pixels) : Tensor{}};
   const Tensor w(w_shape, g.dtype(), g.device()), bias({g.dim(-1)}, g.dtype(), g.device());
-  const ConvArgs a = arguments(x, w, g, o, bias);
-  flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
+  const ConvArgs a = conv_arguments(x, w, g, o, bias);
+  is_flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
   return {w, bias};
 }
 
@@ -98,8 +105,8 @@ Tensor conv(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOpti
   const Tensor y(output_shape(name, x.shape(), w.shape(), o), x.dtype(), x.device());
   if (bias && bias.shape() != Shape{w.dim(-1)})
     throw ShapeError(bracketed(name) + "the bias " + to_string(bias.shape()) + " does not fit the weight " + to_string(w.shape()));
-  const ConvArgs a = arguments(x, w, y, o, bias);
-  flat(a) ? kernels::conv2d(a) : kernels::conv3d(a);
+  const ConvArgs a = conv_arguments(x, w, y, o, bias);
+  is_flat(a) ? kernels::conv2d(a) : kernels::conv3d(a);
   if (!observed() && !will_record(x, w, bias)) return y;
 
   // x is kept for w's gradient, w for x's: what is not wanted is not kept.
@@ -124,8 +131,8 @@ Tensor conv_input(const Tensor& y, const Tensor& w, const Shape& x_shape, const 
     throw ShapeError(bracketed(name) + "an input " + to_string(x_shape) + " would make " + to_string(made) + ", got " +
                      to_string(y.shape()));
   const Tensor x(x_shape, y.dtype(), y.device());
-  const ConvArgs a = arguments(x, w, y, o);
-  flat(a) ? kernels::conv2d_input(a) : kernels::conv3d_input(a);
+  const ConvArgs a = conv_arguments(x, w, y, o);
+  is_flat(a) ? kernels::conv2d_input(a) : kernels::conv3d_input(a);
   if (!observed() && !will_record(y, w)) return x;
   return differentiable(name, x,
                         {{y, [w = Saved(w, "weight"), o](const Tensor& g) { return conv(g, *w, {}, o); }},
@@ -141,8 +148,8 @@ Tensor conv_weight(const Tensor& x, const Tensor& y, const Shape& w_shape, const
     throw ShapeError(bracketed(name) + "input " + to_string(x.shape()) + " and weight " + to_string(w_shape) + " would make " +
                      to_string(made) + ", got " + to_string(y.shape()));
   const Tensor w(w_shape, y.dtype(), y.device());
-  const ConvArgs a = arguments(x, w, y, o);
-  flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
+  const ConvArgs a = conv_arguments(x, w, y, o);
+  is_flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
   if (!observed() && !will_record(x, y)) return w;
   return differentiable(name, w,
                         {{x, [y = Saved(y, "output"), shape = x.shape(), o](const Tensor& g) { return conv_input(*y, g, shape, o); }},

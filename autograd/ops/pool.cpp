@@ -76,9 +76,7 @@ Tensor unpooled(const Tensor& y, const Tensor& index, const Shape& x_shape, cons
                         });
 }
 
-}  // namespace
-
-std::pair<Tensor, Tensor> max_pool_with_index(const Tensor& x, const PoolOptions& o) {
+std::pair<Tensor, Tensor> max_pool_values(const Tensor& x, const PoolOptions& o) {
   check_same("max_pool", {&x});
   const Windows w = windows_of("max_pool", x.shape(), o);
   const Tensor y(w.out, x.dtype(), x.device()), index(w.out, Dtype::i32, x.device());
@@ -87,7 +85,14 @@ std::pair<Tensor, Tensor> max_pool_with_index(const Tensor& x, const PoolOptions
   return {differentiable("max_pool", y, {{x, back}}, [&] { return attributes_of(o); }), index};
 }
 
-Tensor max_pool(const Tensor& x, const PoolOptions& o) { return max_pool_with_index(x, o).first; }
+}  // namespace
+
+Tensor max_pool(const Tensor& x, const PoolOptions& o) { return max_pool_values(x, o).first; }
+
+std::pair<Tensor, Tensor> max_pool_with_index(const Tensor& x, const PoolOptions& o) {
+  const auto [y, index] = max_pool_values(x, o);
+  return {y, differentiable("max_pool_index", index, {{x, nullptr}}, [&] { return attributes_of(o); })};
+}
 
 Tensor max_unpool(const Tensor& y, const Tensor& index, const Shape& x_shape) { return unpooled(y, index, x_shape, {}); }
 
@@ -180,7 +185,7 @@ Tensor adaptive_avg_pool(const Tensor& x, const Extent& size) { return adaptive_
 Tensor adaptive_max_pool(const Tensor& x, const Extent& size) {
   const Tensor index(adaptive_shape("adaptive_max_pool", x, size), Dtype::i32, x.device());
   kernels::adaptive_max_index({x.view(with_3_spatial("pool", x.shape())), index.view(with_3_spatial("pool", index.shape()))});
-  return max_pool_at(x, index);
+  return max_pool_at(x, differentiable("adaptive_max_index", index, {{x, nullptr}}, [&] { return Attributes{{"shape", index.shape()}}; }));
 }
 
 }  // namespace sono

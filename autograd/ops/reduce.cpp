@@ -184,11 +184,8 @@ std::pair<Tensor, Tensor> first_sorted(const char* name, const Tensor& x, int64_
   const Tensor y(shape, x.dtype(), x.device()), index(shape, Dtype::i32, x.device());
   kernels::sort({x, y, index, b.outer, b.n, b.inner, k, descending});
   const auto back = [index, axis, x_shape = x.shape()](const Tensor& g) { return scatter_add(g, index, x_shape, axis); };
-  return {differentiable(name, y, {{x, back}},
-                         [&] {
-                           return Attributes{{"axis", axis}, {"k", k}, {"descending", int64_t{descending}}};
-                         }),
-          index};
+  const auto attributes = [&] { return Attributes{{"axis", axis}, {"k", k}, {"descending", int64_t{descending}}}; };
+  return {differentiable(name, y, {{x, back}}, attributes), differentiable("sort_index", index, {{x, nullptr}}, attributes)};
 }
 
 }  // namespace

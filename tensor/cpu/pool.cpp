@@ -45,7 +45,8 @@ void for_each_pixel(const PoolArgs& a, F f) {
 template <class T>
 void max_pool(const PoolArgs& a) {
   const int64_t C = a.y.dim(4);
-  for_each_pixel(a, [&, x = a.x.data<T>(), y = a.y.data<T>(), index = a.index.data<int32_t>()](int64_t ix, int64_t iy, int64_t p) {
+  int32_t* index = a.index ? a.index.data<int32_t>() : nullptr;
+  for_each_pixel(a, [&, x = a.x.data<T>(), y = a.y.data<T>()](int64_t ix, int64_t iy, int64_t p) {
     for (int64_t c = 0; c < C; c++) {
       T best = -std::numeric_limits<T>::infinity();
       int64_t best_at = -1;
@@ -54,7 +55,7 @@ void max_pool(const PoolArgs& a) {
         if (best_at < 0 || value > best || (std::isnan(value) && !std::isnan(best))) best = value, best_at = at;
       });
       y[iy + c] = best;
-      index[iy + c] = static_cast<int32_t>(best_at);
+      if (index) index[iy + c] = static_cast<int32_t>(best_at);
     }
   });
 }
@@ -164,8 +165,9 @@ int64_t image_size(const PoolArgs& a) { return a.x.dim(1) * a.x.dim(2) * a.x.dim
 
 void max_pool(const PoolArgs& a) {
   const int64_t image = image_size(a), C = a.y.dim(4);
+  int32_t* index = a.index ? a.index.data<int32_t>() : nullptr;
   for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
-    simd().max_pool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, a.index.data<int32_t>() + pixel * C);
+    simd().max_pool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, index ? index + pixel * C : nullptr);
   });
 }
 

@@ -27,9 +27,27 @@ struct All {
   }
 };
 
+// Values alone, the same ones.
+template <int Positions>
+void max_values(const Windows& w, const float* x, float* y) {
+  const int64_t positions = Positions ? Positions : w.positions;
+  for (int64_t j = 0; j < w.pixels; j++)
+    for_each_vector(w.channels, [&]<int L>(int64_t c) {
+      using F = typename VectorOf<L>::Float;
+      F best = load<F>(x + (w.at[0] + j * w.step) * w.channels + c);
+#pragma GCC unroll 4
+      for (int64_t p = 1; p < positions; p++) {
+        const F value = load<F>(x + (w.at[p] + j * w.step) * w.channels + c);
+        best = (value > best) | (value != value) ? value : best;
+      }
+      store(y + j * w.channels + c, best);
+    });
+}
+
 }  // namespace
 
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
+  if (!index) return with_positions(w, [&]<int P>() { max_values<P>(w, x, y); });
   with_positions(w, [&]<int P>() {
     const int64_t positions = P ? P : w.positions;
     for (int64_t j = 0; j < w.pixels; j++)
