@@ -38,6 +38,12 @@ struct SimulateCall {
 };
 void simulate(const SimulateCall& call);
 
+struct BenchCall {
+  std::string pattern, json, plot;  // pattern: part of a name, or a glob; empty: everything
+  double seconds = 0.2;             // for the entries of one shape each
+};
+void bench(const BenchCall& call);
+
 void list_systems();
 void show_card(const std::string& system);
 void inspect(const std::string& path);

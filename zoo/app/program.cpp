@@ -96,6 +96,16 @@ void add_simulate(CLI::App& program, SimulateCall& call, Numbers& numbers, std::
   });
 }
 
+void add_bench(CLI::App& program, BenchCall& call, Numbers& numbers, std::function<void()>& chosen) {
+  CLI::App* c = program.add_subcommand("bench", "every implementation of every kernel, and whole networks, in per cent of this machine's peak");
+  c->add_option("PATTERN", call.pattern, "part of a name (winograd, step:unet) or a glob (conv2d/*/16->*); default: everything");
+  c->add_option("--json", call.json, "write the results to this file");
+  c->add_option("--plot", call.plot, "draw the roofline into this SVG file");
+  c->add_option("--seconds", call.seconds, "of measuring per entry, ten times that per network")->capture_default_str()->check(CLI::Range(0.001, 60.0));
+  c->add_option("--threads", numbers.threads, "default: all cores");
+  c->callback([&] { chosen = [&] { bench(call); }; });
+}
+
 // A first word that is no command is named before anything else is looked at.
 void check_command(const CLI::App& program, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return;
@@ -116,6 +126,7 @@ int run_program(int argc, char** argv) {
   EvaluateCall evaluate_call;
   PredictCall predict_call;
   SimulateCall simulate_call;
+  BenchCall bench_call;
   Numbers numbers;
   std::string crop, name, path;
   std::function<void()> chosen;
@@ -127,6 +138,7 @@ int run_program(int argc, char** argv) {
   add_evaluate(program, evaluate_call, numbers, chosen);
   add_predict(program, predict_call, numbers, chosen);
   add_simulate(program, simulate_call, numbers, chosen);
+  add_bench(program, bench_call, numbers, chosen);
   CLI::App* look = program.add_subcommand("inspect", "what is in a run, a weights file or an image");
   look->add_option("PATH", path, "folder of a run, .safetensors, .npz or an image")->required();
   look->callback([&] { chosen = [&] { inspect(path); }; });

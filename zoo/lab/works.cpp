@@ -1,0 +1,203 @@
+#include "zoo/lab/works.h"
+
+#include <map>
+#include <memory>
+
+#include "layers/activation.h"
+#include "layers/loss.h"
+#include "layers/networks.h"
+#include "layers/recurrent.h"
+#include "layers/summary.h"
+#include "optim/optimizer.h"
+#include "tensor/random.h"
+#include "zoo/lab/cases.h"
+
+namespace sono::lab {
+namespace {
+
+using Net = std::function<Tensor(const Tensor&)>;
+using Loss = std::function<Tensor(const Tensor&)>;
+
+// Conv, norm, ReLU and pool for each width, then the mean over space and a linear layer.
+template <class Conv>
+std::shared_ptr<Sequential> pyramid(const std::vector<int64_t>& widths) {
+  auto net = std::make_shared<Sequential>();
+  for (size_t i = 1; i < widths.size(); i++) {
+    net->append<Conv>({.in = widths[i - 1], .out = widths[i], .padding = 1, .bias = false});
+    net->append<BatchNorm>({.channels = widths[i], .relu = true});
+    net->append<MaxPool>(PoolOptions{});
+  }
+  net->append<GlobalAvgPool>();
+  net->append<Linear>({.in = widths.back(), .out = 2});
+  return net;
+}
+
+// [Baumgartner et al., IEEE TMI 2017]: five blocks, then 1 x 1 convolutions to 14 categories, whose maps are averaged.
+std::shared_ptr<Sequential> sononet(int64_t n) {
+  auto net = std::make_shared<Sequential>();
+  int64_t in = 1;
+  const auto conv = [&](int64_t out, int64_t kernel, bool relu) {
+    net->append<Conv2d>({.in = in, .out = out, .kernel = kernel, .padding = kernel / 2, .bias = false});
+    net->append<BatchNorm>({.channels = out, .relu = relu});
+    in = out;
+  };
+  for (const auto& [width, count] : std::vector<std::pair<int64_t, int>>{{n, 2}, {2 * n, 2}, {4 * n, 3}, {8 * n, 3}, {8 * n, 3}}) {
+    if (in > 1) net->append<MaxPool>(PoolOptions{});
+    for (int i = 0; i < count; i++) conv(width, 3, true);
+  }
+  conv(4 * n, 1, true), conv(14, 1, false);
+  net->append<GlobalAvgPool>();
+  return net;
+}
+
+std::shared_ptr<Sequential> autoencoder() {
+  auto net = std::make_shared<Sequential>();
+  const std::vector<int64_t> widths = {784, 500, 250, 500, 784};
+  for (size_t i = 1; i < widths.size(); i++) {
+    net->append<Linear>({.in = widths[i - 1], .out = widths[i]});
+    if (i + 1 < widths.size()) net->append<Sigmoid>();
+  }
+  return net;
+}
+
+struct LstmClassifier : Module {
+  Lstm lstm{this, "lstm", {.in = 128, .hidden = 256}};
+  Linear fc{this, "fc", {.in = 256, .out = 2}};
+  Tensor operator()(const Tensor& x) const {
+    const Scope scope(*this);
+    return fc(last(lstm(x).state.h));
+  }
+  const char* kind() const override { return "LstmClassifier"; }
+};
+
+struct Network {
+  std::shared_ptr<Module> module;
+  Net call;
+};
+template <class T>
+Network network(std::shared_ptr<T> net) {
+  return {net, [net = net.get()](const Tensor& x) { return (*net)(x); }};
+}
+
+Loss classes() {
+  return [](const Tensor& logits) {
+    Tensor labels({logits.dim(0)}, Dtype::i32);
+    for (int64_t i = 0; i < labels.size(); i++) labels.data<int32_t>()[i] = static_cast<int32_t>(i % 2);
+    return cross_entropy(logits, labels);
+  };
+}
+Loss binary(const Shape& shape) {
+  return [y = (random_uniform(shape, 1, 1) > 0.5).to(Dtype::f32)](const Tensor& logits) { return binary_cross_entropy(logits, y); };
+}
+
+struct Recipe {
+  std::function<Network()> make;
+  Shape input;
+  std::function<Loss()> loss = {};  // empty: inference
+  int64_t steps = 0;                // of an LSTM: its operations are counted by formula
+};
+
+const std::map<std::string, Recipe>& recipes() {
+  static const auto cnn = [] { return network(pyramid<Conv2d>({1, 16, 32, 64, 64})); };
+  static const auto unet = [] { return network(std::make_shared<UNet>()); };
+  static const auto resnet = [] { return network(std::make_shared<ResNetSmall>()); };
+  static const auto cnn3d = [] { return network(pyramid<Conv3d>({1, 8, 16, 32})); };
+  static const auto lstm = [] { return network(std::make_shared<LstmClassifier>()); };
+  static const std::map<std::string, Recipe> all = {
+      {"step:cnn", {cnn, {8, 128, 128, 1}, classes}},
+      {"step:unet",
+       {unet,
+        {8, 128, 128, 1},
+        [] {
+          return binary({8, 128, 128, 1});
+        }}},
+      {"step:resnet-small", {resnet, {8, 128, 128, 1}, classes}},
+      {"step:cnn3d", {cnn3d, {2, 64, 64, 64, 1}, classes}},
+      {"step:lstm", {lstm, {8, 64, 128}, classes, 64}},
+      {"step:autoencoder",
+       {[] { return network(autoencoder()); },
+        {100, 784},
+        [] {
+          return binary({100, 784});
+        }}},
+      {"infer:cnn", {cnn, {1, 128, 128, 1}}},
+      {"infer:unet", {unet, {1, 128, 128, 1}}},
+      {"infer:unet-256", {unet, {1, 256, 256, 1}}},
+      {"infer:resnet-small", {resnet, {1, 128, 128, 1}}},
+      {"infer:sononet-16", {[] { return network(sononet(16)); }, {1, 224, 288, 1}}},
+      {"infer:cnn3d", {cnn3d, {1, 64, 64, 64, 1}}},
+      {"infer:lstm", {lstm, {1, 64, 128}, {}, 64}},
+  };
+  return all;
+}
+
+// Convolutions and matrix products of a forward pass and, for a step, their gradients: those of the weights always, those of the input
+// where it wants one.
+double count_flops(const Recipe& r, const Network& net, const Tensor& x) {
+  const double factor = r.loss ? 3 : 1;
+  if (r.steps) {  // in 128, hidden 256, four gates; nobody wants the gradient of x
+    const double n = static_cast<double>(r.input[0]), all = n * static_cast<double>(r.steps) * 2 * 4 * 256;
+    return factor * (all * (128 + 256) + n * 2 * 256 * 2) - (r.loss ? all * 128 : 0);
+  }
+  double sum = 0;
+  const Observer observer([&](const OpCall& call) {
+    const std::string name = call.name;
+    if (call.inputs.size() < 2 || (name.rfind("conv", 0) && name != "linear" && name != "matmul")) return;  // "linear" is a map's name too
+    sum += static_cast<double>(flops(call)) * (factor - (r.loss && !wants_gradient(call.inputs[0]) ? 1 : 0));
+  });
+  net.call(x);
+  return sum;
+}
+
+// The model as it predicts: in eval(), without a graph.
+std::function<void()> frozen(const Network& net, const Tensor& x) {
+  net.module->eval();
+  return [net, x] {
+    const NoGrad plain;
+    net.call(x);
+  };
+}
+
+std::function<void()> step(const Network& net, const Tensor& x, const Loss& loss) {
+  const auto adam = std::make_shared<Adam>(*net.module, AdamOptions{.rate = 1e-3});
+  return [=] {
+    adam->zero_gradients();
+    backward(loss(net.call(x)));
+    adam->step();
+  };
+}
+
+}  // namespace
+
+const std::vector<std::string>& work_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> list;
+    for (const auto& [name, recipe] : recipes()) list.push_back(name);
+    return list;
+  }();
+  return names;
+}
+
+Work make_work(const std::string& name) {
+  const auto found = recipes().find(name);
+  if (found == recipes().end()) throw Error("[bench] there is no work '" + name + "'");
+  const Recipe& r = found->second;
+  set_seed(1);
+  const Network net = r.make();
+  const Tensor x = random_normal(r.input, 1, 0);
+  Work w;
+  for (const Module::Entry& e : net.module->parameters()) w.parameters += e.value->size();
+  w.flops = count_flops(r, net, x);
+  w.run = r.loss ? step(net, x, r.loss()) : frozen(net, x);
+  return w;
+}
+
+void add_network_cases(std::vector<Case>& cases) {
+  for (const std::string& name : work_names())
+    cases.push_back({name, name, "", "", 0, 0, false, false, [name] {
+                       const Work w = make_work(name);
+                       return Prepared{w.run, false, w.flops};
+                     }});
+}
+
+}  // namespace sono::lab
