@@ -71,6 +71,22 @@ struct Tiles {
 };
 enum class Epilogue : uint8_t { none, relu, sigmoid, tanh };  // as kernels::Activation
 
+// How an image is sampled at the points of a grid, axes x, y, z: a coordinate g lies at (g + 1) * slope - shift, in pixels. Neighbours from
+// `from` up to `to` take part; step is the distance of neighbours along an axis, in pixels.
+struct GridFrame {
+  int64_t dims, channels, size[3], step[3], from[3], to[3];
+  double slope[3], shift[3];
+  bool nearest;
+};
+
+// A pass of a Fourier transform of radix * m * s numbers (tensor/cpu/simd/fft.cpp). twiddle (m, radix - 1) and root (radix) are complex;
+// exchanged: real and imaginary parts have changed places, which makes it an inverse one.
+struct FftPass {
+  int64_t radix, m, s;
+  const float *twiddle, *root;
+  bool exchanged = false;
+};
+
 struct Simd {
   const char* name;
   int lanes;                              // floats of the widest vector
@@ -138,6 +154,18 @@ struct Simd {
   // Softmax (or its logarithm) of rows of n contiguous values, and over n rows of `inner` columns.
   void (*softmax_rows)(const float* x, int64_t rows, int64_t n, bool log, float* y);
   void (*softmax_columns)(const float* x, int64_t n, int64_t inner, bool log, float* y);
+
+  // Resampling. to[i] = sum over k < taps of weight[k] * rows[k][i], i < n.
+  void (*weighted_rows)(const float* const* rows, const float* weight, int64_t taps, int64_t n, float* to);
+  // y[p] = sum of weight[k] * line[index[k]] over k from start[p] to start[p + 1], for pixels of `channels` floats.
+  void (*weighted_pixels)(const float* line, const int32_t* start, const int32_t* index, const float* weight, int64_t pixels,
+                          int64_t channels, float* y);
+  // grid (points, dims). y (points, channels) from x; gx += …, its adjoint; ggrid like grid, the gradient by the points.
+  void (*grid_sample)(const GridFrame&, const float* x, const float* grid, int64_t points, float* y);
+  void (*grid_scatter)(const GridFrame&, const float* grid, const float* gy, int64_t points, float* gx);
+  void (*grid_slopes)(const GridFrame&, const float* x, const float* grid, const float* gy, int64_t points, float* ggrid);
+  // x and y (radix * m * s, 2, lanes): the real parts of `lanes` rows, then the imaginary ones.
+  void (*fft_pass)(const FftPass&, const float* x, float* y);
 };
 
 namespace baseline {

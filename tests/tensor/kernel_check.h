@@ -53,6 +53,10 @@ template <class Args>
 std::vector<Tensor*> tensors(Args& a) {
   if constexpr (requires { a.gpooled; })
     return {&a.gy, &a.gpooled, &a.x, &a.scale, &a.shift, &a.mean, &a.rstd, &a.gx, &a.gscale, &a.gshift};
+  else if constexpr (requires { a.ggrid; })
+    return {&a.x, &a.grid, &a.gy, &a.gx, &a.ggrid};
+  else if constexpr (requires { a.grid; })
+    return {&a.x, &a.grid, &a.y};
   else if constexpr (requires { a.gx; })
     return {&a.gy, &a.x, &a.y, &a.scale, &a.shift, &a.mean, &a.rstd, &a.gx, &a.gscale, &a.gshift, &a.gadd};
   else if constexpr (requires { a.pooled; })

@@ -24,6 +24,21 @@ TEST_CASE("fft equals the sum that defines it: powers of two, odd, prime and mix
       CAPTURE(n);
       CHECK(worst < 1e-11);
     }
-    check_kernel(kernels::fft, FftArgs{normal({40, n, 2}, 1), normal({40, n, 2}, 2)}, {&FftArgs::y}, std::to_string(n));
+    for (int64_t rows : {1, 7, 40})
+      for (bool inverse : {false, true})
+        check_kernel(kernels::fft, FftArgs{normal({rows, n, 2}, 1), normal({rows, n, 2}, 2), inverse}, {&FftArgs::y}, std::to_string(n));
+  }
+  for (int64_t n : {1024, 2000, 1155})
+    check_kernel(kernels::fft, FftArgs{normal({17, n, 2}, 1), normal({17, n, 2}, 2)}, {&FftArgs::y}, std::to_string(n));
+}
+
+TEST_CASE("a row of NaN leaves the other rows of its block alone") {
+  const Tensor x = normal({20, 30, 2}, 1);
+  x.data<float>()[5 * 60 + 7] = NAN, x.data<float>()[19 * 60] = INFINITY;
+  const Tensor y = Tensor::empty_like(x);
+  for (const auto& entry : kernels::fft.cpu) {
+    entry.run({x, y});
+    for (int64_t r = 0; r < 20; r++)
+      for (int64_t i = 0; i < 60; i++) CHECK((r == 5 || r == 19 || std::isfinite(y.data<float>()[r * 60 + i])));
   }
 }

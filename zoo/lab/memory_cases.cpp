@@ -175,19 +175,37 @@ void add_optimizers(std::vector<Case>& cases) {
   }
 }
 
+// x (N, D, H, W, C) to another size.
+void add_resample(std::vector<Case>& cases, const Shape& from, const Shape& to, Resampling kind, const char* name) {
+  const std::string shape = std::string(name) + " " + to_string(from) + " to " + to_string(to);
+  const double in = number(count(from)), out = number(count(to));
+  add(cases, resample, shape, {0, 4 * (in + out)}, [=] { return ResampleArgs{normal(from, 1), Tensor(to), kind}; });
+  add(cases, resample_adjoint, shape, {0, 4 * (in + out)}, [=] { return ResampleArgs{Tensor(from), normal(to, 1), kind}; });
+}
+
+void add_grid_sample(std::vector<Case>& cases, const Image& i) {
+  const double n = i.values(), pixels = number(i.pixels());
+  const auto args = [i] {
+    return GridSampleArgs{normal(i.shape(), 1), random_uniform({i.N, 1, i.H, i.W, 2}, 7, 2, -1, 1), Tensor(i.shape())};
+  };
+  add(cases, grid_sample, i.name(), {8 * n, 8 * n + 8 * pixels}, args);
+  add(cases, grid_sample_backward, i.name(), {16 * n, 16 * n + 16 * pixels}, [=] {
+    const GridSampleArgs a = args();
+    return GridSampleBackwardArgs{a.x, a.grid, normal(a.y.shape(), 3), Tensor::empty_like(a.x), Tensor::empty_like(a.grid)};
+  });
+}
+
 void add_others(std::vector<Case>& cases) {
   const Image i{8, 64, 64, 32};
   const double n = i.values();
-  add(cases, resample, "linear to twice, " + i.name(), {4 * 8 * n, 4 * n * 5}, [i] {
-    return ResampleArgs{normal(i.shape(), 1), Tensor({i.N, 1, 2 * i.H, 2 * i.W, i.C}), Resampling::linear};
-  });
-  add(cases, resample_adjoint, "linear to twice, " + i.name(), {4 * 8 * n, 4 * n * 5}, [i] {
-    return ResampleArgs{Tensor(i.shape()), normal({i.N, 1, 2 * i.H, 2 * i.W, i.C}, 1), Resampling::linear};
-  });
-  add(cases, grid_sample, "linear " + i.name(), {8 * n, 4 * n * 2}, [i] {
-    return GridSampleArgs{normal(i.shape(), 1), random_uniform({i.N, 1, i.H, i.W, 2}, 1, 2), Tensor(i.shape())};
-  });
-  for (int64_t length : {256, 1000, 4096}) {
+  for (const auto& [kind, name] : {std::pair{Resampling::nearest, "nearest"}, {Resampling::linear, "linear"}}) {
+    add_resample(cases, {8, 1, 64, 64, 16}, {8, 1, 128, 128, 16}, kind, name);
+    add_resample(cases, {8, 1, 64, 64, 1}, {8, 1, 128, 128, 1}, kind, name);
+    add_resample(cases, {2, 16, 32, 32, 8}, {2, 32, 64, 64, 8}, kind, name);
+    add_resample(cases, {8, 1, 128, 128, 16}, {8, 1, 32, 32, 16}, kind, name);
+  }
+  for (int64_t C : {1, 16}) add_grid_sample(cases, {8, 128, 128, C});
+  for (int64_t length : {60, 128, 500, 1024, 4096}) {
     const double rows = 128, points = rows * number(length);
     add(cases, fft, "128 rows of " + text(length), {5 * points * std::log2(number(length)), 16 * points}, [length] {
       const Tensor x = normal({128, length, 2}, 1);

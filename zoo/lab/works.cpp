@@ -18,58 +18,6 @@ namespace {
 using Net = std::function<Tensor(const Tensor&)>;
 using Loss = std::function<Tensor(const Tensor&)>;
 
-// Conv, norm, ReLU and pool for each width, then the mean over space and a linear layer.
-template <class Conv>
-std::shared_ptr<Sequential> pyramid(const std::vector<int64_t>& widths) {
-  auto net = std::make_shared<Sequential>();
-  for (size_t i = 1; i < widths.size(); i++) {
-    net->append<Conv>({.in = widths[i - 1], .out = widths[i], .padding = 1, .bias = false});
-    net->append<BatchNorm>({.channels = widths[i], .relu = true});
-    net->append<MaxPool>(PoolOptions{});
-  }
-  net->append<GlobalAvgPool>();
-  net->append<Linear>({.in = widths.back(), .out = 2});
-  return net;
-}
-
-// [Baumgartner et al., IEEE TMI 2017]: five blocks, then 1 x 1 convolutions to 14 categories, whose maps are averaged.
-std::shared_ptr<Sequential> sononet(int64_t n) {
-  auto net = std::make_shared<Sequential>();
-  int64_t in = 1;
-  const auto conv = [&](int64_t out, int64_t kernel, bool relu) {
-    net->append<Conv2d>({.in = in, .out = out, .kernel = kernel, .padding = kernel / 2, .bias = false});
-    net->append<BatchNorm>({.channels = out, .relu = relu});
-    in = out;
-  };
-  for (const auto& [width, count] : std::vector<std::pair<int64_t, int>>{{n, 2}, {2 * n, 2}, {4 * n, 3}, {8 * n, 3}, {8 * n, 3}}) {
-    if (in > 1) net->append<MaxPool>(PoolOptions{});
-    for (int i = 0; i < count; i++) conv(width, 3, true);
-  }
-  conv(4 * n, 1, true), conv(14, 1, false);
-  net->append<GlobalAvgPool>();
-  return net;
-}
-
-std::shared_ptr<Sequential> autoencoder() {
-  auto net = std::make_shared<Sequential>();
-  const std::vector<int64_t> widths = {784, 500, 250, 500, 784};
-  for (size_t i = 1; i < widths.size(); i++) {
-    net->append<Linear>({.in = widths[i - 1], .out = widths[i]});
-    if (i + 1 < widths.size()) net->append<Sigmoid>();
-  }
-  return net;
-}
-
-struct LstmClassifier : Module {
-  Lstm lstm{this, "lstm", {.in = 128, .hidden = 256}};
-  Linear fc{this, "fc", {.in = 256, .out = 2}};
-  Tensor operator()(const Tensor& x) const {
-    const Scope scope(*this);
-    return fc(last(lstm(x).state.h));
-  }
-  const char* kind() const override { return "LstmClassifier"; }
-};
-
 struct Network {
   std::shared_ptr<Module> module;
   Net call;

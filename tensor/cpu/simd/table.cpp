@@ -43,6 +43,13 @@ void normalize_row_gradient(const float* gy, const float* x, const float* y, int
                             const float* shift, bool relu, float* gscale, float* gshift, float* gx);
 void softmax_rows(const float* x, int64_t rows, int64_t n, bool log, float* y);
 void softmax_columns(const float* x, int64_t n, int64_t inner, bool log, float* y);
+void weighted_rows(const float* const* rows, const float* weight, int64_t taps, int64_t n, float* to);
+void weighted_pixels(const float* line, const int32_t* start, const int32_t* index, const float* weight, int64_t pixels, int64_t channels,
+                     float* y);
+void grid_sample(const GridFrame& f, const float* x, const float* grid, int64_t points, float* y);
+void grid_scatter(const GridFrame& f, const float* grid, const float* gy, int64_t points, float* gx);
+void grid_slopes(const GridFrame& f, const float* x, const float* grid, const float* gy, int64_t points, float* ggrid);
+void fft_pass(const FftPass& f, const float* x, float* y);
 
 #define SONO_TEXT(x) #x
 #define SONO_STRING(x) SONO_TEXT(x)
@@ -86,6 +93,12 @@ const Simd table = {
     .normalize_row_gradient = normalize_row_gradient,
     .softmax_rows = softmax_rows,
     .softmax_columns = softmax_columns,
+    .weighted_rows = weighted_rows,
+    .weighted_pixels = weighted_pixels,
+    .grid_sample = grid_sample,
+    .grid_scatter = grid_scatter,
+    .grid_slopes = grid_slopes,
+    .fft_pass = fft_pass,
 };
 
 }  // namespace sono::cpu::SONO_ISA
