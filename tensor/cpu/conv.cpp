@@ -1,6 +1,7 @@
 // Convolution on the CPU, with its two adjoints.
 //
 // FLOPs 2 * N * Do*Ho*Wo * kD*kH*kW * C/groups * O in each of the three.
+//   bf16        operands rounded to bf16, any geometry, where precision() says so (bf16_conv.cpp)
 //   winograd4   3 x 3 (and kD x 3 x 3), stride 1, f32: F(4x4, 3x3), a quarter of the multiplications (conv_winograd.cpp)
 //   winograd2   the same by F(2x2, 3x3), for small images
 //   rows        matrix products over overlapping rows, any geometry, f32 (conv_rows.cpp)
@@ -8,6 +9,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/activation.h"
+#include "tensor/cpu/bf16.h"
 #include "tensor/cpu/conv.h"
 #include "tensor/parallel.h"
 
@@ -78,15 +80,18 @@ void weight(const ConvArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<ConvArgs> forward[] = {{"winograd4", winograd::fits<4>, winograd::forward<4>},
+constexpr Implementation<ConvArgs> forward[] = {{"bf16", bf16::fits, bf16::forward, nullptr, bf16::pack_forward},
+                                                {"winograd4", winograd::fits<4>, winograd::forward<4>},
                                                 {"winograd2", winograd::fits<2>, winograd::forward<2>},
                                                 {"rows", rows::fits, rows::forward},
                                                 {"reference", reference::fits, reference::forward}};
-constexpr Implementation<ConvArgs> input[] = {{"winograd4", winograd::fits<4>, winograd::input<4>},
+constexpr Implementation<ConvArgs> input[] = {{"bf16", bf16::fits, bf16::input, nullptr, bf16::pack_input},
+                                              {"winograd4", winograd::fits<4>, winograd::input<4>},
                                               {"winograd2", winograd::fits<2>, winograd::input<2>},
                                               {"rows", rows::fits, rows::input},
                                               {"reference", reference::fits, reference::input}};
-constexpr Implementation<ConvArgs> weight[] = {{"winograd4", winograd::fits<4>, winograd::weight<4>},
+constexpr Implementation<ConvArgs> weight[] = {{"bf16", bf16::fits, bf16::weight},
+                                               {"winograd4", winograd::fits<4>, winograd::weight<4>},
                                                {"winograd2", winograd::fits<2>, winograd::weight<2>},
                                                {"rows", rows::fits, rows::weight},
                                                {"reference", reference::fits, reference::weight}};

@@ -1,4 +1,5 @@
 // Matrix product on the CPU: 2 * batch * M * N * K FLOPs.
+//   bf16        operands rounded to bf16, where precision() says so (bf16_matmul.cpp)
 //   gemv        one row or one column, f32: one pass over the matrix, bound by the memory that it lies in
 //   tiles       register tiles of 6 x 16 (AVX2) or 14 x 32 (AVX-512) outputs, f32. Blocks of about 96 rows are the jobs; each goes through K
 //               in steps of 256, so that a panel of B (16 or 32 KB) stays in the first-level cache and a block of A (100 KB) in the second.
@@ -11,6 +12,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/activation.h"
+#include "tensor/cpu/bf16.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 #include "tensor/parallel.h"
@@ -201,7 +203,8 @@ void run(const MatmulArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<MatmulArgs> implementations[] = {{"gemv", gemv::fits, gemv::run},
+constexpr Implementation<MatmulArgs> implementations[] = {{\"bf16\", bf16::fits, bf16::matmul, nullptr, bf16::pack},
+                                                          {"gemv", gemv::fits, gemv::run},
                                                           {"tiles", tiles::fits, tiles::run, nullptr, tiles::pack},
                                                           {"eigen", eigen::fits, eigen::run},
                                                           {"reference", reference::fits, reference::run}};
