@@ -64,6 +64,21 @@ def kill_and_resume():
         check(lines == list(range(1, 7)), "metrics.jsonl has each epoch once", lines)
 
 
+def precision():
+    """Products rounded to bf16: recorded, other weights than f32's; refused where it is unknown, or another than before --resume."""
+    train = ("train", "unet", *small, "--seed", "4", "--set", "batch=8")
+    for name in ("f32", "bf16"):
+        r = run(*train, "--epochs", "2", "--precision", name, "--out", name)
+        check(r.returncode == 0, f"--precision {name}", r.stderr)
+        check(json.loads((work / name / "config.json").read_text())["precision"] == name, f"config.json records {name}")
+    check(weights("f32") != weights("bf16"), "bf16 gives other weights")
+    r = run(*train, "--epochs", "2", "--out", "environment", SONO_PRECISION="bf16")
+    check(r.returncode == 0 and weights("environment") == weights("bf16"), "SONO_PRECISION=bf16 gives the weights of --precision bf16", r.stderr)
+    refused("an unknown precision", *train, "--precision", "half", "--out", "half", words=("half", "f32 and bf16"), left=work / "half")
+    refused("another precision", *train, "--resume", "--precision", "f32", "--out", "bf16", words=("bf16",))
+    refused("bf16 on a GPU", *train, "--precision", "bf16", "--device", "cuda", "--out", "gpu", words=("--precision",), left=work / "gpu")
+
+
 def emulated_device():
     """A few steps of LeNet on the emulated CUDA device follow the CPU's losses within 1e-4."""
     for device in ("cpu", "cuda"):
@@ -119,7 +134,7 @@ def nan_in_npy():
 
 
 try:
-    for test in (kill_and_resume, emulated_device, leaking_split, damaged_checkpoints, full_disk, nan_in_npy):
+    for test in (kill_and_resume, precision, emulated_device, leaking_split, damaged_checkpoints, full_disk, nan_in_npy):
         test()
 finally:
     shutil.rmtree(work, ignore_errors=True)

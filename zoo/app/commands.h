@@ -9,7 +9,7 @@
 namespace sono::zoo::app {
 
 struct TrainCall {
-  std::string system, data, out, device = "cpu", init;
+  std::string system, data, out, device = "cpu", init, precision;  // precision empty: as SONO_PRECISION says
   uint64_t seed = 0;
   bool resume = false;
   std::vector<std::string> freeze, set;  // set: "KEY=VALUE"

@@ -35,6 +35,7 @@ void add_train(CLI::App& program, TrainCall& call, Numbers& numbers, std::string
   c->add_option("--epochs", numbers.epochs, "passes over the training cases");
   c->add_option("--seed", numbers.seed, "of weights, order, augmentation and split; default 0");
   c->add_option("--device", call.device, "cpu or cuda")->capture_default_str();
+  c->add_option("--precision", call.precision, "of products in training: f32, or bf16 (fast with AVX512-BF16, slow without); default f32");
   c->add_option("--threads", numbers.threads, "default: all cores; results do not depend on it");
   c->add_flag("--resume", call.resume, "go on with the run in --out");
   c->add_option("--init", call.init, "weights to start from, those that fit");

@@ -30,6 +30,7 @@ Config read_config(const std::string& folder) {
     c.train = j.at("split").at("train").get<std::vector<std::string>>();
     c.validation = j.at("split").at("validation").get<std::vector<std::string>>();
     c.baseline = Baseline::from_json(j.at("baseline"));
+    c.precision = precision_named(j.value("precision", "f32"));
     return c;
   } catch (const json::exception&) {
     throw FileError(path + ": is damaged or was written by another version");
@@ -42,6 +43,7 @@ void write_config(const std::string& folder, const Config& c) {
                                        {"system", c.system},
                                        {"data", {{"source", c.source.spec}, {"cases", c.source.cases}, {"seed", c.source.seed}}},
                                        {"seed", c.seed},
+                                       {"precision", to_string(c.precision)},
                                        {"description", c.description},
                                        {"baseline", c.baseline.to_json()},
                                        {"split", {{"train", c.train}, {"validation", c.validation}}}});
@@ -116,7 +118,7 @@ void write_run_report(const std::string& path, const Config& config, System& sys
   report.title = config.system + " on " + scores.data;
   report.subtitle = card.title + (config.source.simulated() ? "; simulated pictures, no patient is in them and nothing here says how it would do on one" : "");
   for (const auto& [key, value] : ReportContent::Rows{{"Task", card.task}, {"Input", card.input}, {"Method", card.method}, {"Reference", card.reference}, {"Limits", card.limits}}) report.card.emplace_back(key, value);
-  report.configuration = {{"data", config.source.spec}, {"training cases", std::to_string(config.train.size())}, {"validation cases", std::to_string(config.validation.size())}, {"seed", std::to_string(config.seed)}};
+  report.configuration = {{"data", config.source.spec}, {"training cases", std::to_string(config.train.size())}, {"validation cases", std::to_string(config.validation.size())}, {"seed", std::to_string(config.seed)}, {"precision", to_string(config.precision)}};
   for (const auto& line : system.settings().lines()) report.configuration.emplace_back(line.name, line.value);
   report.scores = scores;
   report.baseline = baseline;

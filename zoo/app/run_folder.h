@@ -2,6 +2,7 @@
 // A run's folder: config.json (what was trained, on what, how), model.safetensors, last.safetensors, metrics.jsonl, events, report.html.
 #include <nlohmann/json.hpp>
 
+#include "tensor/precision.h"
 #include "zoo/common/baseline.h"
 #include "zoo/common/system.h"
 
@@ -14,6 +15,7 @@ struct Config {
   nlohmann::json description;            // System::describe()
   std::vector<std::string> train, validation;  // ids of the cases
   Baseline baseline;
+  Precision precision = Precision::f32;  // of the training
 };
 
 bool is_run(const std::string& folder);

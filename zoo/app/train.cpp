@@ -19,6 +19,18 @@ void apply(Settings& settings, const std::vector<std::string>& assignments) {
   }
 }
 
+// What products are rounded to, from the call or from the run that is resumed.
+Precision precision_of(const TrainCall& call) {
+  Precision p = call.precision.empty() ? precision() : precision_named(call.precision);
+  if (call.resume) {
+    const Precision before = read_config(call.out).precision;
+    if (!call.precision.empty() && p != before) throw Error(call.out + ": was trained with --precision " + to_string(before) + "; resume without --precision, or with the same");
+    p = before;
+  }
+  if (p == Precision::bf16 && device_named(call.device) != Device::cpu) throw Error("--precision bf16 is the CPU's; with --device " + call.device + " leave it out");
+  return p;
+}
+
 // The source, seed and settings: from the call, or from the run that is resumed.
 Source source_of(const TrainCall& call, System& system, uint64_t& seed) {
   Source source{call.data.empty() ? system.default_source() : call.data, 0, call.seed};
@@ -51,11 +63,12 @@ void train(const TrainCall& call) {
   TrainCall with_folder = call;
   with_folder.out = run.folder;
   const Source source = source_of(with_folder, *system, run.seed);
+  const Precision products = precision_of(with_folder);
   start_device(call.device);
   const Data data = system->data(source);
   say(data);
 
-  Config config{call.system, source, run.seed, {}, ids(*data.set, data.split.train), ids(*data.set, data.split.validation), Baseline::learn(*data.set, data.split.train, system->segments())};
+  Config config{call.system, source, run.seed, {}, ids(*data.set, data.split.train), ids(*data.set, data.split.validation), Baseline::learn(*data.set, data.split.train, system->segments()), products};
   if (call.resume) {
     const Config before = read_config(run.folder);
     if (before.train != config.train || before.validation != config.validation) throw Error(source.spec + ": the cases are not those that " + run.folder + " was trained on");
@@ -65,6 +78,7 @@ void train(const TrainCall& call) {
   config.description = system->describe();
   if (!call.resume) write_config(run.folder, config);
   try {
+    const PrecisionScope scope(products);
     system->train(data, run);
   } catch (...) {
     if (fs::exists(run.folder + "/last.safetensors")) folder.keep();
