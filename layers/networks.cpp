@@ -83,7 +83,7 @@ Cnn::Block::Block(Module* parent, std::string name, const Options& o)
 
 Tensor Cnn::Block::operator()(const Tensor& x) const {
   const Scope scope(*this);
-  return max_pool(bn(conv(x)));
+  return bn.pooled(conv(x), 2).second;
 }
 
 Cnn::Cnn(Module* parent, std::string name, const Options& o)

@@ -73,7 +73,7 @@ class Lstm(nn.Module):
 def autoencoder(widths=(784, 500, 250, 500, 784)):
     layers = []
     for i, o in zip(widths, widths[1:]):
-        layers += [nn.Linear(i, o), nn.Sigmoid()]
+        layers += [nn.Linear(i, o), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers[:-1])
 
 

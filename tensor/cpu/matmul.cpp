@@ -203,7 +203,7 @@ void run(const MatmulArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<MatmulArgs> implementations[] = {{\"bf16\", bf16::fits, bf16::matmul, nullptr, bf16::pack},
+constexpr Implementation<MatmulArgs> implementations[] = {{"bf16", bf16::fits, bf16::matmul, nullptr, bf16::pack},
                                                           {"gemv", gemv::fits, gemv::run},
                                                           {"tiles", tiles::fits, tiles::run, nullptr, tiles::pack},
                                                           {"eigen", eigen::fits, eigen::run},

@@ -3,10 +3,9 @@
 #include <map>
 #include <memory>
 
-#include "layers/activation.h"
+#include "autograd/plan.h"
 #include "layers/loss.h"
 #include "layers/networks.h"
-#include "layers/recurrent.h"
 #include "layers/summary.h"
 #include "optim/optimizer.h"
 #include "tensor/random.h"
@@ -46,10 +45,10 @@ struct Recipe {
 };
 
 const std::map<std::string, Recipe>& recipes() {
-  static const auto cnn = [] { return network(pyramid<Conv2d>({1, 16, 32, 64, 64})); };
+  static const auto cnn = [] { return network(std::make_shared<Cnn>()); };
   static const auto unet = [] { return network(std::make_shared<UNet>()); };
   static const auto resnet = [] { return network(std::make_shared<ResNetSmall>()); };
-  static const auto cnn3d = [] { return network(pyramid<Conv3d>({1, 8, 16, 32})); };
+  static const auto cnn3d = [] { return network(std::make_shared<Cnn>(CnnOptions{.widths = {8, 16, 32}, .dimensions = 3})); };
   static const auto lstm = [] { return network(std::make_shared<LstmClassifier>()); };
   static const std::map<std::string, Recipe> all = {
       {"step:cnn", {cnn, {8, 128, 128, 1}, classes}},
@@ -63,7 +62,7 @@ const std::map<std::string, Recipe>& recipes() {
       {"step:cnn3d", {cnn3d, {2, 64, 64, 64, 1}, classes}},
       {"step:lstm", {lstm, {8, 64, 128}, classes, 64}},
       {"step:autoencoder",
-       {[] { return network(autoencoder()); },
+       {[] { return network(std::make_shared<Autoencoder>()); },
         {100, 784},
         [] {
           return binary({100, 784});
@@ -72,7 +71,7 @@ const std::map<std::string, Recipe>& recipes() {
       {"infer:unet", {unet, {1, 128, 128, 1}}},
       {"infer:unet-256", {unet, {1, 256, 256, 1}}},
       {"infer:resnet-small", {resnet, {1, 128, 128, 1}}},
-      {"infer:sononet-16", {[] { return network(sononet(16)); }, {1, 224, 288, 1}}},
+      {"infer:sononet-16", {[] { return network(std::make_shared<SonoNet>()); }, {1, 224, 288, 1}}},
       {"infer:cnn3d", {cnn3d, {1, 64, 64, 64, 1}}},
       {"infer:lstm", {lstm, {1, 64, 128}, {}, 64}},
   };
@@ -97,13 +96,11 @@ double count_flops(const Recipe& r, const Network& net, const Tensor& x) {
   return sum;
 }
 
-// The model as it predicts: in eval(), without a graph.
+// The model as it predicts: in eval(), frozen into a plan.
 std::function<void()> frozen(const Network& net, const Tensor& x) {
   net.module->eval();
-  return [net, x] {
-    const NoGrad plain;
-    net.call(x);
-  };
+  const auto plan = std::make_shared<Plan>(freeze(net.call, x));
+  return [net, x, plan] { (*plan)(x); };
 }
 
 std::function<void()> step(const Network& net, const Tensor& x, const Loss& loss) {
