@@ -53,7 +53,7 @@ std::string lines(const std::vector<Result>& group, const Ceilings& ceilings) {
                        first.bytes * 1e-6, ceilings.roof(intensity));
   }
   for (const Result& r : group) {
-    const char* mark = r.rival ? " " : r.chosen ? "*" : r.fastest ? "!" : " ";
+    const char* mark = r.rival || network ? " " : r.chosen ? "*" : r.fastest ? "!" : " ";
     text += fmt::format("  {} {:<18} {:>9.3f} ms (median {:.3f})  {:>7.1f} GFLOP/s {:>5.0f} % of peak", mark, network ? r.name : r.entry,
                         r.min_ms, r.median_ms, r.gflops, r.percent_of_peak);
     text += network ? fmt::format("  {:.1f} MB\n", static_cast<double>(r.peak_bytes) * 1e-6)
@@ -103,7 +103,7 @@ Report run_bench(const std::vector<Case>& cases, double seconds_each, const std:
   }
   report.load_after = load_average();
   for (const Result& r : report.results)
-    if (r.fastest && !r.chosen && !r.rival)
+    if (r.fastest && !r.chosen && !r.shape.empty())
       for (const Result& other : report.results)
         if (other.chosen && other.kernel == r.kernel && other.shape == r.shape)
           say(fmt::format("not the fastest: {} {} chooses {}, {} takes {:.2f} of its time\n", r.kernel, r.shape, other.entry, r.entry,

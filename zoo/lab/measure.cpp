@@ -4,6 +4,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "tensor/cpu/simd.h"
 #include "tensor/memory.h"
@@ -109,6 +112,9 @@ double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_
 
 PeakMemory::PeakMemory() {
   empty_cache();
+#ifdef __GLIBC__
+  malloc_trim(0);  // what malloc keeps would be used again unseen
+#endif
   reset_peak_memory();
   std::ofstream("/proc/self/clear_refs") << "5" << std::flush;
   const long long now = status("VmRSS:"), highest = status("VmHWM:");

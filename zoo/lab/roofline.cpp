@@ -10,6 +10,7 @@
 namespace sono::lab {
 namespace {
 
+constexpr const char* halo = "font-weight=\"600\" stroke=\"#fff\" stroke-width=\"4\" paint-order=\"stroke\"";  // to be read on any point
 constexpr double width = 1120, height = 680, left = 74, right = 250, top = 70, bottom = 62;
 
 // Kernels of one family share a colour (Okabe and Ito's eight, which differ for every kind of sight).
@@ -77,12 +78,12 @@ std::string roof(const Axis& x, const Axis& y, const Ceilings& c) {
   std::string s = line(x(start), y(start * c.triad_gbs), x(ridge), y(c.peak_gflops), style) +
                   line(x(ridge), y(c.peak_gflops), x.to, y(c.peak_gflops), style);
   s += words(x.to - 6, y(c.peak_gflops) - 8, fmt::format("peak of multiply-adds {:.0f} GFLOP/s", c.peak_gflops),
-             "text-anchor=\"end\" font-weight=\"600\"");
+             std::string("text-anchor=\"end\" ") + halo);
   const double at = std::sqrt(start * ridge), slope = -std::atan2(y(1) - y(10), x(10) - x(1)) * 180 / M_PI;
   return s + fmt::format(
-                 "<text font-weight=\"600\" text-anchor=\"middle\" transform=\"translate({:.1f},{:.1f}) rotate({:.1f})\">triad from memory "
+                 "<text {} text-anchor=\"middle\" transform=\"translate({:.1f},{:.1f}) rotate({:.1f})\">triad from memory "
                  "{:.1f} GB/s</text>\n",
-                 x(at) - 7, y(at * c.triad_gbs) - 9, slope, c.triad_gbs);
+                 halo, x(at) - 7, y(at * c.triad_gbs) - 9, slope, c.triad_gbs);
 }
 
 // Chosen entries are filled, the others hollow, rivals crosses; all have their numbers as a tooltip.
