@@ -47,7 +47,4 @@ void weight(const ConvArgs& a);
 Tensor pack_forward(const ConvArgs& a);
 Tensor pack_input(const ConvArgs& a);
 
-// y = activation(y), `columns` of each row.
-void activate(Activation activation, float* y, int64_t rows, int64_t columns, int64_t ld);
-
 }  // namespace sono::kernels::bf16

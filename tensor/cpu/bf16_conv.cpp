@@ -54,7 +54,7 @@ struct Sum {
       cpu::bf16().product({left.data(), right.data(), static_cast<int64_t>(left.size()), panels.depth, pixels,
                            std::min(panels.width, panels.columns - o), distance, panels.width, y + o, ldy, bias ? bias + o : nullptr});
     }
-    activate(activation, y, pixels, panels.columns, ldy);
+    if (activation != Activation::none) cpu::simd().activate(y, ldy, pixels, panels.columns, static_cast<cpu::Epilogue>(activation));
   }
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/bf16.h"
+#include "tensor/cpu/matmul.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 #include "tensor/parallel.h"
@@ -18,14 +19,6 @@ using cpu::Bf16Panels;
 
 constexpr int64_t depth_of_block = 512;
 
-struct Sizes {
-  int64_t M, N, K, batch, step_a, step_b;  // steps from one matrix of a batch to the next; 0: one for all
-  explicit Sizes(const MatmulArgs& a) {
-    M = a.y.dim(-2), N = a.y.dim(-1), K = a.a.dim(a.transpose_a ? -2 : -1), batch = a.y.size() > 0 ? a.y.size() / (M * N) : 0;
-    step_a = a.a.size() == M * K ? 0 : M * K, step_b = a.b.size() == K * N ? 0 : K * N;
-  }
-};
-
 // A as rows of K values, `ld` apart: not a multiple of 1 KB, where rows would fight for the same lines of the cache.
 struct Left {
   Tensor memory;
@@ -34,7 +27,7 @@ struct Left {
 };
 
 // Rows [m, m + rows) of a matrix stored as (K, M).
-void round_transposed(const float* a, const Sizes& s, int64_t m, int64_t rows, uint16_t* to, int64_t ld) {
+void round_transposed(const float* a, const MatmulSizes& s, int64_t m, int64_t rows, uint16_t* to, int64_t ld) {
   constexpr int64_t block = 256;
   float* some = cpu::scratch(0, rows * block);
   for (int64_t k = 0; k < s.K; k += block) {
@@ -44,7 +37,7 @@ void round_transposed(const float* a, const Sizes& s, int64_t m, int64_t rows, u
   }
 }
 
-Left left_operand(const MatmulArgs& a, const Sizes& s) {
+Left left_operand(const MatmulArgs& a, const MatmulSizes& s) {
   constexpr int64_t rows = 16;
   const int64_t matrices = s.step_a ? s.batch : 1, blocks = (s.M + rows - 1) / rows, even = (s.K + 1) / 2 * 2;
   const Left left{cpu::bf16_memory(matrices * s.M * (even + 32)), even % 512 == 0 ? even + 32 : even};
@@ -63,7 +56,7 @@ Left left_operand(const MatmulArgs& a, const Sizes& s) {
   return left;
 }
 
-Bf16Panels right_operand(const MatmulArgs& a, const Sizes& s) {
+Bf16Panels right_operand(const MatmulArgs& a, const MatmulSizes& s) {
   Bf16Panels panels(s.K, s.N, a.packed);
   if (!a.packed)
     panels.pack(s.step_b ? s.batch : 1, a.transpose_b ? s.K : s.N, a.transpose_b,
@@ -73,10 +66,10 @@ Bf16Panels right_operand(const MatmulArgs& a, const Sizes& s) {
 
 }  // namespace
 
-Tensor pack(const MatmulArgs& a) { return right_operand(a, Sizes(a)).memory; }
+Tensor pack(const MatmulArgs& a) { return right_operand(a, MatmulSizes(a)).memory; }
 
 void matmul(const MatmulArgs& a) {
-  const Sizes s(a);
+  const MatmulSizes s(a);
   if (a.y.size() == 0) return;
   const Left left = left_operand(a, s);
   const Bf16Panels right = right_operand(a, s);
@@ -96,7 +89,7 @@ void matmul(const MatmulArgs& a) {
                              y + n, s.N, bias && k == 0 ? bias.data<float>() + n : nullptr, k > 0});
       }
     const int64_t n = first_panel * right.width;
-    activate(a.activation, y + n, some, std::min(panels * right.width, s.N - n), s.N);
+    cpu::simd().activate(y + n, s.N, some, std::min(panels * right.width, s.N - n), static_cast<cpu::Epilogue>(a.activation));
   };
   const int64_t grain = std::max<int64_t>(1, static_cast<int64_t>(1e6 / std::max(1.0, flops)));
   parallel_for(s.batch * down * across, grain, [&](int64_t first, int64_t last) {

@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "tensor/cpu/activation.h"
 #include "tensor/cpu/bf16.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
@@ -90,10 +89,5 @@ namespace sono::kernels::bf16 {
 
 bool fits(const MatmulArgs& a) { return precision() == Precision::bf16 && a.y.dtype() == Dtype::f32; }
 bool fits(const ConvArgs& a) { return precision() == Precision::bf16 && a.y.dtype() == Dtype::f32; }
-
-void activate(Activation activation, float* y, int64_t rows, int64_t columns, int64_t ld) {
-  for (int64_t r = 0; activation != Activation::none && r < rows; r++)
-    for (int64_t c = 0; c < columns; c++) y[r * ld + c] = activated(activation, y[r * ld + c]);
-}
 
 }  // namespace sono::kernels::bf16
