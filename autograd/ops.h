@@ -176,6 +176,10 @@ struct CrossEntropyOptions {
 };
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});  // (…, classes), target (…) i32
 
+// What binary cross-entropy and Dice are made of: (N, …, C) twice -> (N, C, 4), the sums over space of s t, s, t and the cross-entropy, s the
+// logistic function of the logits and t the targets; squared: of s^2 and t^2. One pass over both, and one for the gradient.
+Tensor logit_sums(const Tensor& logits, const Tensor& targets, bool squared = false);
+
 // ---- sampling (resample.cpp) --------------------------------------------------------------------------------------------------------------------------
 enum class Interpolation { nearest, linear };
 // To the spatial size given; linear as PyTorch's align_corners=false (true on request), nearest floor(i * in / out).

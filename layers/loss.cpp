@@ -29,6 +29,21 @@ Tensor per_image(const Tensor& values, const Tensor& target_sum, EmptyMask empty
   return how == Average::sum ? total : total / maximum(sum(counted), Tensor::scalar(1, values.dtype(), values.device()));
 }
 
+// Sum v of logit_sums: (N, C).
+Tensor part(const Tensor& sums, int64_t v) { return reshape(slice(sums, 2, v, v + 1), {sums.dim(0), sums.dim(1)}); }
+
+bool plain(const BceOptions& o) { return !o.weight && !o.pos_weight && o.average != Average::none; }
+
+// Of the sum over `values` cross-entropies.
+Tensor averaged(const Tensor& total, Average how, int64_t values) {
+  return how == Average::mean ? total * (1 / static_cast<double>(values)) : total;
+}
+
+// From sums (N, C) over space: of the product, of both, of the target.
+Tensor dice_of(const Tensor& both, const Tensor& all, const Tensor& target_sum, const DiceOptions& o) {
+  return per_image(1.0 - (both * 2.0 + o.smooth) / (all + o.smooth), target_sum, o.empty, o.average);
+}
+
 }  // namespace
 
 Tensor average(const Tensor& values, Average how) {
@@ -37,6 +52,10 @@ Tensor average(const Tensor& values, Average how) {
 
 Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets, const BceOptions& o) {
   const Tensor y = fitted("binary_cross_entropy", logits, targets);
+  if (plain(o) && y.size() > 0) {
+    const Tensor sums = logit_sums(reshape(logits, {1, y.size(), 1}), reshape(y, {1, y.size(), 1}));
+    return averaged(reshape(part(sums, 3), {}), o.average, y.size());
+  }
   Tensor values;
   if (o.pos_weight)  // -log s(x) = softplus(-x), -log(1 - s(x)) = x + softplus(-x)
     values = (1.0 - y) * logits + (1.0 + (like(o.pos_weight, logits) - 1.0) * y) * softplus(-logits);
@@ -100,7 +119,7 @@ Tensor dice_loss(const Tensor& probabilities, const Tensor& targets, const DiceO
   }
   const Tensor both = sum(p * y, {1}), target_sum = sum(y, {1});  // (N, C)
   const Tensor all = o.squared ? sum(square(p), {1}) + sum(square(y), {1}) : sum(p, {1}) + target_sum;
-  return per_image(1.0 - (both * 2.0 + o.smooth) / (all + o.smooth), target_sum, o.empty, o.average);
+  return dice_of(both, all, target_sum, o);
 }
 
 Tensor tversky_loss(const Tensor& probabilities, const Tensor& targets, const TverskyOptions& o) {
@@ -113,6 +132,12 @@ Tensor tversky_loss(const Tensor& probabilities, const Tensor& targets, const Tv
 }
 
 Tensor dice_bce_loss(const Tensor& logits, const Tensor& targets, const DiceBceOptions& o) {
+  if (logits.rank() >= 2 && logits.size() > 0 && plain(o.bce)) {  // one pass over the logits
+    const Tensor all = logit_sums(logits, fitted("dice_bce_loss", logits, targets), o.dice.squared),
+                 sums = o.dice.first_channel ? slice(all, 1, o.dice.first_channel, all.dim(1)) : all;
+    return dice_of(part(sums, 0), part(sums, 1) + part(sums, 2), part(sums, 2), o.dice) * o.dice_weight +
+           averaged(sum(part(all, 3)), o.bce.average, logits.size()) * o.bce_weight;
+  }
   return dice_loss(sigmoid(logits), targets, o.dice) * o.dice_weight + binary_cross_entropy(logits, targets, o.bce) * o.bce_weight;
 }
 

@@ -75,8 +75,10 @@ struct PowScalar {
   static constexpr auto name = "pow_scalar";
   static constexpr Domain domain{0.2, 3};
   double p = 2;
-  template <class T> SONO_INLINE T f(T x) const { using math::pow; return pow(x, num<T>(p)); }
-  template <class T> SONO_INLINE T vjp(T g, T x) const { using math::pow; if (p == 0) return zero_like(g); return num<T>(p) * g * pow(x, num<T>(p - 1)); }
+  template <class T> SONO_INLINE T f(T x) const { return power(x, p); }
+  template <class T> SONO_INLINE T vjp(T g, T x) const { if (p == 0) return zero_like(g); return num<T>(p) * g * power(x, p - 1); }
+  // The small powers by products: loops over them are vectors.
+  template <class T> static SONO_INLINE T power(T x, double p) { using math::pow; if (p == 1) return x; if (p == 2) return x * x; if (p == 3) return x * x * x; return pow(x, num<T>(p)); }
 };
 
 struct Abs {

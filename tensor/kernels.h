@@ -322,6 +322,22 @@ struct CrossEntropyBackwardArgs {
 };
 extern Kernel<CrossEntropyBackwardArgs> cross_entropy_backward;
 
+// ---- what binary cross-entropy and Dice are made of (tensor/cpu/logit_sums.cpp) --------------------------------------------------------------
+// x logits, t targets (N, positions, C); s = 1 / (1 + exp(-x)). y (N, C, 4): sums over positions of s t, of s, of t, and of the cross-entropy
+// max(x, 0) - x t + log(1 + exp(-|x|)). squared: s^2 and t^2 in place of s and t.
+struct LogitSumsArgs {
+  Tensor x, t, y;
+  bool squared = false;
+};
+extern Kernel<LogitSumsArgs> logit_sums;
+
+// gx = gy * dy/dx.
+struct LogitSumsBackwardArgs {
+  Tensor x, t, gy, gx;
+  bool squared = false;
+};
+extern Kernel<LogitSumsBackwardArgs> logit_sums_backward;
+
 // ---- resampling (tensor/cpu/resample.cpp): x (N, D, H, W, C), y (N, Do, Ho, Wo, C), separable -----------------------------------------------
 // nearest: floor(i * n / m). linear: centres of pixels aligned ((i + 1/2) * n / m - 1/2, clamped); linear_corners: corners aligned
 // (i * (n - 1) / (m - 1)). average: the mean over floor(i * n / m) … ceil((i + 1) * n / m) (adaptive pooling).

@@ -63,4 +63,29 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   return sum(losses) / sum(row_weight);
 }
 
+Tensor logit_sums(const Tensor& logits, const Tensor& targets, bool squared) {
+  check_same("logit_sums", {&logits, &targets});
+  check_given("logit_sums", {&targets});
+  if (logits.rank() < 2 || logits.shape() != targets.shape())
+    throw ShapeError("[logit_sums] logits " + to_string(logits.shape()) + " and targets " + to_string(targets.shape()) +
+                     " must have one shape (N, …, C)");
+  const int64_t N = logits.dim(0), C = logits.dim(-1);
+  const Shape rows{N, N * C > 0 ? logits.size() / (N * C) : 0, C};
+  const auto composed = [rows, squared](const Tensor& x, const Tensor& targets) {
+    const Tensor z = reshape(x, rows), t = reshape(targets, rows), s = sigmoid(z);
+    return stack({sum(s * t, {1}), sum(squared ? square(s) : s, {1}), sum(squared ? square(t) : t, {1}), sum(bce_with_logits(z, t), {1})},
+                 -1);
+  };
+  if (will_record(targets) || logits.device() != Device::cpu) return composed(logits, targets);
+  const Tensor y({N, C, 4}, logits.dtype());
+  kernels::logit_sums({logits.detach().view(rows), targets.view(rows), y, squared});
+  const auto back = [x = Saved(logits, "logits"), t = Saved(targets, "targets"), rows, squared, composed](const Tensor& g) {
+    if (will_record(g, *x)) return partial_gradients(composed(*x, *t), {*x}, {true}, g)[0];
+    const Tensor gx = Tensor::empty_like(*x);
+    kernels::logit_sums_backward({x->view(rows), t->view(rows), g, gx.view(rows), squared});
+    return gx;
+  };
+  return differentiable("logit_sums", y, {{logits, back}, {targets, nullptr}}, [&] { return Attributes{{"squared", int64_t{squared}}}; });
+}
+
 }  // namespace sono

@@ -4,6 +4,20 @@
 
 namespace sono::cpu {
 
+// tensor/cpu/optimizer_rules.h
+template <class T>
+struct Piece;
+template <class T>
+struct SgdRule;
+template <class T>
+struct AdagradRule;
+template <class T>
+struct RmspropRule;
+template <class T>
+struct AdamRule;
+template <class T>
+struct AverageRule;
+
 // Rows of a matrix product whose left operand is gathered from several places: convolutions and matrix products alike.
 //   y[r * ldy + o] = start + sum over t < taps, k < depth of  x[t][r * row + k * step] * w[t][k * ldw + o],   r < rows, o < columns
 // start is bias[o], or 0 without bias, or y itself where accumulate is set. Either row or step is 1.
@@ -87,6 +101,15 @@ struct FftPass {
   bool exchanged = false;
 };
 
+// Rows of contiguous logits with the class that each should be. weight (classes) may be null.
+struct ClassRows {
+  const float* x;
+  const int32_t* target;
+  const float* weight;
+  int64_t rows, classes, ignore;
+  float smoothing;
+};
+
 struct Simd {
   const char* name;
   int lanes;                              // floats of the widest vector
@@ -166,6 +189,21 @@ struct Simd {
   void (*grid_slopes)(const GridFrame&, const float* x, const float* grid, const float* gy, int64_t points, float* ggrid);
   // x and y (radix * m * s, 2, lanes): the real parts of `lanes` rows, then the imaginary ones.
   void (*fft_pass)(const FftPass&, const float* x, float* y);
+
+  // Rows of logits whose target (a class, or `ignore`) is one of at most 64 classes: loss, its weight and log-sum-exp of each row, and
+  // from the last and gy the gradient (tensor/kernels.h). Targets have been checked.
+  void (*cross_entropy_rows)(const ClassRows&, float* y, float* row_weight, float* log_sum);
+  void (*cross_entropy_gradient)(const ClassRows&, const float* log_sum, const float* gy, float* gx);
+  // Values of an image with a channel for each value of a row of `wide`: adds to sums (4, wide); gx from g (4, wide).
+  void (*logit_sums)(const float* x, const float* t, int64_t n, int64_t wide, bool squared, float* sums);
+  void (*logit_gradient)(const float* x, const float* t, int64_t n, int64_t wide, bool squared, const float* g, float* gx);
+
+  // Optimizer steps.
+  void (*sgd_step)(const Piece<float>&, const SgdRule<float>&);
+  void (*adagrad_step)(const Piece<float>&, const AdagradRule<float>&);
+  void (*rmsprop_step)(const Piece<float>&, const RmspropRule<float>&);
+  void (*adam_step)(const Piece<float>&, const AdamRule<float>&);
+  void (*average_step)(const Piece<float>&, const AverageRule<float>&);
 };
 
 namespace baseline {

@@ -57,6 +57,14 @@ std::vector<Tensor*> tensors(Args& a) {
     return {&a.x, &a.grid, &a.gy, &a.gx, &a.ggrid};
   else if constexpr (requires { a.grid; })
     return {&a.x, &a.grid, &a.y};
+  else if constexpr (requires { a.gx; a.squared; })
+    return {&a.x, &a.t, &a.gy, &a.gx};
+  else if constexpr (requires { a.squared; })
+    return {&a.x, &a.t, &a.y};
+  else if constexpr (requires { a.gx; a.log_sum; })
+    return {&a.x, &a.weight, &a.log_sum, &a.gy, &a.gx};
+  else if constexpr (requires { a.log_sum; })
+    return {&a.x, &a.weight, &a.y, &a.row_weight, &a.log_sum};
   else if constexpr (requires { a.gx; })
     return {&a.gy, &a.x, &a.y, &a.scale, &a.shift, &a.mean, &a.rstd, &a.gx, &a.gscale, &a.gshift, &a.gadd};
   else if constexpr (requires { a.pooled; })

@@ -53,6 +53,40 @@ TEST_CASE("cross-entropy by its definition, guards, f32 and f64, large logits, t
   }
 }
 
+TEST_CASE("cross-entropy: every entry, instruction set and number of threads") {
+  for (int64_t classes : {1, 2, 3, 7, 16, 33, 64, 65})
+    for (int64_t rows : {0, 1, 7, 33, 2500}) {
+      kernels::CrossEntropyArgs a;
+      a.x = normal({rows, classes}, 1, 0, 4), a.target = Tensor({rows}, Dtype::i32);
+      for (int64_t r = 0; r < rows; r++) a.target.data<int32_t>()[r] = static_cast<int32_t>(r % 5 == 3 ? -100 : r * 7 % classes);
+      if (rows > 1) a.x.data<float>()[classes] = static_cast<float>(classes % 2 ? not_a_number : -infinite);
+      if (classes % 2) a.weight = guarded(random_uniform({classes}, 7, 2, 0.5, 2));
+      a.y = guarded({rows}, Dtype::f32), a.row_weight = guarded({rows}, Dtype::f32), a.log_sum = guarded({rows}, Dtype::f32);
+      a.smoothing = rows % 3 ? 0 : 0.1;
+      using A = kernels::CrossEntropyArgs;
+      using B = kernels::CrossEntropyBackwardArgs;
+      const std::string text = std::to_string(rows) + " rows of " + std::to_string(classes);
+      check_kernel(kernels::cross_entropy, a, {&A::y, &A::row_weight, &A::log_sum}, text);
+      kernels::cross_entropy(a);
+      check_kernel(kernels::cross_entropy_backward,
+                   B{a.x, a.target, a.weight, a.log_sum, normal({rows}, 3), guarded(a.x.shape(), Dtype::f32), a.ignore, a.smoothing},
+                   {&B::gx}, text);
+    }
+}
+
+TEST_CASE("sums over logits: every entry, instruction set and number of threads") {
+  using A = kernels::LogitSumsArgs;
+  using B = kernels::LogitSumsBackwardArgs;
+  for (const Shape& shape : {Shape{2, 5, 1}, Shape{1, 20011, 1}, Shape{3, 77, 2}, Shape{2, 1300, 7}, Shape{1, 3, 300}, Shape{0, 4, 2}})
+    for (bool squared : {false, true}) {
+      const Tensor x = normal(shape, 1, 0, 20), t = guarded(random_uniform(shape, 7, 2));
+      if (x.size() > 4) x.data<float>()[1] = 200, x.data<float>()[3] = -200;
+      const Shape sums{shape[0], shape[2], 4};
+      check_kernel(kernels::logit_sums, A{x, t, guarded(sums, Dtype::f32), squared}, {&A::y}, to_string(shape));
+      check_kernel(kernels::logit_sums_backward, B{x, t, normal(sums, 3), guarded(shape, Dtype::f32), squared}, {&B::gx}, to_string(shape));
+    }
+}
+
 TEST_CASE("dropout draws as random_uniform does, by every entry, instruction set and number of threads") {
   for (int64_t n : {1, 3, 4, 5, 33, 63, 64, 65, 40001}) {
     const Tensor x = normal({n}, 1, 5), u = random_uniform({n}, 9, 4);

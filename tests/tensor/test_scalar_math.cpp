@@ -35,6 +35,10 @@ TEST_CASE("float functions stay within a few ulp of f64") {
   CHECK(worst_ulp([](float x) { return math::expm1(x); }, [](double x) { return std::expm1(x); }, -20, 80) < 4);
   CHECK(worst_ulp([](float x) { return math::tanh(x); }, [](double x) { return std::tanh(x); }, -10, 10) < 3);
   CHECK(worst_ulp([](float x) { return math::erf(x); }, [](double x) { return std::erf(x); }, -5, 5) < 4);
+  for (double range : {1.0, 100.0, 4e6}) {
+    CHECK(worst_ulp([](float x) { return math::sin(x); }, [](double x) { return std::sin(x); }, -range, range) < 2);
+    CHECK(worst_ulp([](float x) { return math::cos(x); }, [](double x) { return std::cos(x); }, -range, range) < 2);
+  }
 }
 
 TEST_CASE("NaN, infinity, zero and denormals keep their meaning") {
@@ -61,4 +65,12 @@ TEST_CASE("NaN, infinity, zero and denormals keep their meaning") {
   CHECK(math::erf(inf) == 1);
   CHECK(math::erf(-inf) == -1);
   CHECK(std::isnan(math::erf(not_a_number)));
+  CHECK(std::signbit(math::sin(-0.0f)));
+  CHECK(math::sin(1e-40f) == 1e-40f);
+  CHECK(math::cos(0.0f) == 1);
+  for (float x : {inf, -inf, not_a_number}) {
+    CHECK(std::isnan(math::sin(x)));
+    CHECK(std::isnan(math::cos(x)));
+  }
+  for (float x = 1e7f; x < 1e38f; x *= 3) CHECK(std::abs(math::sin(x)) + std::abs(math::cos(x)) <= 2);
 }

@@ -1,5 +1,5 @@
-// Normalisation of blocks of rows, and of rows of pooling windows. All are bound by memory: they walk through it in order, every line of
-// the cache once, with the columns' constants in the first-level cache or, for sums, groups of columns in registers.
+// Normalisation of blocks of rows, and of rows of pooling windows. All are bound by memory. Groups of columns keep their constants (or
+// their sums) in registers while bands of rows, short enough for the first-level cache, pass by: memory is walked through in order, once.
 #include "tensor/cpu/simd/vector.h"
 
 namespace sono::cpu::SONO_ISA {
@@ -9,6 +9,7 @@ namespace {
 template <class V>
 struct Line {
   V mean, scale, shift;
+  Line() = default;
   Line(const Affine& a, int64_t c) : mean(load<V>(a.mean + c)), scale(load<V>(a.scale + c)), shift(load<V>(a.shift + c)) {}
   V operator()(V x) const { return (x - mean) * scale + shift; }
 };
@@ -40,16 +41,32 @@ inline void with_cut(const float* y, bool relu, F f) {
     f.template operator()<Cut::nowhere>();
 }
 
-// Calls f<V, W>(c) for groups of W vectors of columns that cover [0, n).
+// Calls f<true> or f<false>.
 template <class F>
+inline void with(bool condition, F f) {
+  condition ? f.template operator()<true>() : f.template operator()<false>();
+}
+
+// Calls f<L, W>(c) for groups of W vectors of L columns, Most at most, that cover [0, n).
+template <int Most, class F>
 inline void for_each_group(int64_t n, F f) {
   int64_t c = 0;
-  for (; c + 4 * lanes <= n; c += 4 * lanes) f.template operator()<lanes, 4>(c);
-  if (c + 2 * lanes <= n) f.template operator()<lanes, 2>(c), c += 2 * lanes;
+  for (; c + Most * lanes <= n; c += Most * lanes) f.template operator()<lanes, Most>(c);
+  if constexpr (Most > 2)
+    if (c + 2 * lanes <= n) f.template operator()<lanes, 2>(c), c += 2 * lanes;
   if (c + lanes <= n) f.template operator()<lanes, 1>(c), c += lanes;
   if constexpr (lanes > 4)
     for (; c + 4 <= n; c += 4) f.template operator()<4, 1>(c);
   for (; c < n; c++) f.template operator()<1, 1>(c);
+}
+
+// The same for bands of rows: f<L, W>(c, first value of the band in column c, the first one behind it).
+template <int Most, class F>
+inline void for_each_patch(int64_t rows, int64_t columns, F f) {
+  const int64_t band = columns <= Most * lanes ? rows : columns < 4096 ? 4096 / columns : 1;
+  for (int64_t r = 0; r < rows; r += band)
+    for_each_group<Most>(
+        columns, [&]<int L, int W>(int64_t c) { f.template operator()<L, W>(c, r * columns + c, smaller(rows, r + band) * columns); });
 }
 
 template <class V>
@@ -62,7 +79,7 @@ inline void add_to(float* sum, V v) {
 // One pass: sums of d = x - k and of d^2, k the mean of the first rows, if it is finite. The deviation of k is part of the column's own
 // variance, rows / 8 times at most, so no more digits are lost than the sums lose by themselves; these are made of runs of 64 rows.
 void column_moments(const float* x, int64_t rows, int64_t columns, float* mean, float* squares) {
-  for_each_group(columns, [&]<int L, int W>(int64_t c) {
+  for_each_group<4>(columns, [&]<int L, int W>(int64_t c) {
     using V = typename VectorOf<L>::Float;
     constexpr int side = W == 1 ? 4 : W == 2 ? 2 : 1;  // rows side by side: additions wait for one another
     V k[W] = {}, sum[W] = {}, square[W] = {};
@@ -96,46 +113,46 @@ void column_moments(const float* x, int64_t rows, int64_t columns, float* mean, 
 }
 
 void normalize(const float* x, const float* add, int64_t rows, int64_t columns, const Affine& a, float* y) {
-  const auto run = [&]<bool Add, bool Relu>() {
-    for (int64_t r = 0; r < rows; r++)
-      for_each_vector(columns, [&]<int L>(int64_t c) {
+  with(add != nullptr, [&]<bool Add>() {
+    with(a.relu, [&]<bool Relu>() {
+      for_each_patch<4>(rows, columns, [&]<int L, int W>(int64_t c, int64_t first, int64_t end) {
         using V = typename VectorOf<L>::Float;
-        const int64_t i = r * columns + c;
-        V v = Line<V>(a, c)(load<V>(x + i));
-        if constexpr (Add) v += load<V>(add + i);
-        if constexpr (Relu) v = positive<V>(v);
-        store<V>(y + i, v);
+        Line<V> line[W];
+#pragma GCC unroll 4
+        for (int w = 0; w < W; w++) line[w] = Line<V>(a, c + w * L);
+        for (int64_t i = first; i < end; i += columns)
+#pragma GCC unroll 4
+          for (int w = 0; w < W; w++) {
+            V v = line[w](load<V>(x + i + w * L));
+            if constexpr (Add) v += load<V>(add + i + w * L);
+            if constexpr (Relu) v = positive<V>(v);
+            store<V>(y + i + w * L, v);
+          }
       });
-  };
-  if (add)
-    a.relu ? run.template operator()<true, true>() : run.template operator()<true, false>();
-  else
-    a.relu ? run.template operator()<false, true>() : run.template operator()<false, false>();
+    });
+  });
 }
 
 void gradient_sums(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine& a, float* sum_g,
                    float* sum_gx) {
   with_cut(y, a.relu, [&]<Cut cut>() {
-    for_each_group(columns, [&]<int L, int W>(int64_t c) {
+    for_each_patch<2>(rows, columns, [&]<int L, int W>(int64_t c, int64_t first, int64_t end) {
       using V = typename VectorOf<L>::Float;
-      constexpr int side = W == 1 ? 4 : W == 2 ? 2 : 1;
-      V s[side][W] = {}, q[side][W] = {};
-      const auto take = [&](int64_t r, int i) {
-#pragma GCC unroll 4
+      Line<V> line[W];
+      V s[2][W] = {}, q[2][W] = {};
+#pragma GCC unroll 2
+      for (int w = 0; w < W; w++) line[w] = Line<V>(a, c + w * L);
+      const auto take = [&](int64_t i, int side) {
+#pragma GCC unroll 2
         for (int w = 0; w < W; w++) {
-          const Line<V> line(a, c + w * L);
-          const int64_t at = r * columns + c + w * L;
-          const V v = load<V>(x + at), g = upstream<cut, V>(gy, y, at, line, v);
-          s[i][w] += g, q[i][w] += g * (v - line.mean);
+          const V v = load<V>(x + i + w * L), g = upstream<cut, V>(gy, y, i + w * L, line[w], v);
+          s[side][w] += g, q[side][w] += g * (v - line[w].mean);
         }
       };
-      int64_t r = 0;
-      for (; r + side <= rows; r += side)
-#pragma GCC unroll 4
-        for (int i = 0; i < side; i++) take(r + i, i);
-      for (; r < rows; r++) take(r, 0);
-      for (int w = 0; w < W; w++)
-        for (int i = 0; i < side; i++) add_to<V>(sum_g + c + w * L, s[i][w]), add_to<V>(sum_gx + c + w * L, q[i][w]);
+      int64_t i = first;
+      for (; i + columns < end; i += 2 * columns) take(i, 0), take(i + columns, 1);
+      if (i < end) take(i, 0);
+      for (int w = 0; w < W; w++) add_to<V>(sum_g + c + w * L, s[0][w] + s[1][w]), add_to<V>(sum_gx + c + w * L, q[0][w] + q[1][w]);
     });
   });
 }
@@ -143,26 +160,35 @@ void gradient_sums(const float* gy, const float* x, const float* y, int64_t rows
 void normalize_gradient(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine& a, const float* slope,
                         const float* offset, float* gx, float* gadd) {
   with_cut(y, a.relu, [&]<Cut cut>() {
-    for (int64_t r = 0; r < rows; r++)
-      for_each_vector(columns, [&]<int L>(int64_t c) {
+    with(gadd != nullptr, [&]<bool Add>() {
+      for_each_patch<2>(rows, columns, [&]<int L, int W>(int64_t c, int64_t first, int64_t end) {
         using V = typename VectorOf<L>::Float;
-        const Line<V> line(a, c);
-        const int64_t i = r * columns + c;
-        const V v = load<V>(x + i), g = upstream<cut, V>(gy, y, i, line, v);
-        if (gadd) store<V>(gadd + i, g);
-        store<V>(gx + i, g * line.scale + ((v - line.mean) * load<V>(slope + c) + load<V>(offset + c)));
+        Line<V> line[W];
+        V b[W], d[W];
+#pragma GCC unroll 2
+        for (int w = 0; w < W; w++) line[w] = Line<V>(a, c + w * L), b[w] = load<V>(slope + c + w * L), d[w] = load<V>(offset + c + w * L);
+        for (int64_t i = first; i < end; i += columns)
+#pragma GCC unroll 2
+          for (int w = 0; w < W; w++) {
+            const int64_t at = i + w * L;
+            const V v = load<V>(x + at), g = upstream<cut, V>(gy, y, at, line[w], v);
+            if constexpr (Add) store<V>(gadd + at, g);
+            store<V>(gx + at, g * line[w].scale + ((v - line[w].mean) * b[w] + d[w]));
+          }
       });
+    });
   });
 }
 
 namespace {
 
-// The values of a window of P positions (0: as many as w says), normalised: the largest, and which it is, the first of equals.
+// The values of a window of P positions (0: as many as w says), normalised: the largest, what it was made of, and which it is, the first of
+// equals. NaN needs no care: it has spoilt the statistics, and so all values of its channel.
 template <int P, int L>
 struct Window {
   using V = typename VectorOf<L>::Float;
   using I = typename VectorOf<L>::Int;
-  V largest, x;  // x: what the largest was made of
+  V largest, x;
   I which{};
 
   Window(const Windows& w, const float* image, int64_t first, const Line<V>& line) : x(load<V>(image + w.at[0] * w.channels + first)) {
@@ -171,7 +197,7 @@ struct Window {
 #pragma GCC unroll 8
     for (int p = 1; p < positions; p++) {
       const V raw = load<V>(image + w.at[p] * w.channels + first), value = line(raw);
-      const I take = (value > largest) | ((value != value) & (largest == largest));
+      const I take = value > largest;
       largest = take ? value : largest, x = take ? raw : x, which = take ? p - I{} : which;
     }
   }
@@ -192,21 +218,26 @@ inline void with_positions(int64_t positions, F f) {
 
 void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float* y, float* pooled) {
   with_positions(w.positions, [&]<int P>() {
-    const int64_t positions = P ? P : w.positions;
-    for (int64_t j = 0; j < w.pixels; j++)
-      for_each_vector(w.channels, [&]<int L>(int64_t c) {
-        using V = typename VectorOf<L>::Float;
-        const Line<V> line(a, c);
-        V largest{};
+    with(a.relu, [&]<bool Relu>() {
+      with(y != nullptr, [&]<bool All>() {
+        const int64_t positions = P ? P : w.positions;
+        for (int64_t j = 0; j < w.pixels; j++)
+          for_each_vector(w.channels, [&]<int L>(int64_t c) {
+            using V = typename VectorOf<L>::Float;
+            const Line<V> line(a, c);
+            V largest{};
 #pragma GCC unroll 8
-        for (int64_t p = 0; p < positions; p++) {
-          const int64_t i = (w.at[p] + j * w.step) * w.channels + c;
-          const V value = line(load<V>(x + i));
-          if (y) store<V>(y + i, a.relu ? positive<V>(value) : value);
-          largest = p == 0 ? value : (value > largest) | (value != value) ? value : largest;
-        }
-        store<V>(pooled + j * w.channels + c, a.relu ? positive<V>(largest) : largest);
+            for (int64_t p = 0; p < positions; p++) {
+              const int64_t i = (w.at[p] + j * w.step) * w.channels + c;
+              V value = line(load<V>(x + i));
+              if constexpr (Relu) value = positive<V>(value);
+              if constexpr (All) store<V>(y + i, value);
+              largest = p == 0 ? value : value > largest ? value : largest;
+            }
+            store<V>(pooled + j * w.channels + c, largest);
+          });
       });
+    });
   });
 }
 
@@ -214,29 +245,33 @@ void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float
 void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy, const float* x, const Affine& a, float* sum_g,
                         float* sum_gx) {
   with_positions(w.positions, [&]<int P>() {
-    const int64_t positions = P ? P : w.positions;
-    for_each_vector(w.channels, [&]<int L>(int64_t c) {
-      using V = typename VectorOf<L>::Float;
-      const Line<V> line(a, c);
-      V s[2] = {}, q[2] = {};
-      for (int64_t j = 0; j < w.pixels; j++) {
-        const int64_t first = j * w.step * w.channels + c;
-        const Window<P, L> window(w, x, first, line);
-        V g = load<V>(gpooled + j * w.channels + c);
-        if (a.relu) g = window.largest <= 0 ? V{} : g;
-        s[0] += g, q[0] += g * (window.x - line.mean);
-        if (!gy) continue;
+    with(a.relu, [&]<bool Relu>() {
+      with(gy != nullptr, [&]<bool All>() {
+        const int64_t positions = P ? P : w.positions;
+        for_each_vector(w.channels, [&]<int L>(int64_t c) {
+          using V = typename VectorOf<L>::Float;
+          const Line<V> line(a, c);
+          V s[2] = {}, q[2] = {};
+          for (int64_t j = 0; j < w.pixels; j++) {
+            const int64_t first = j * w.step * w.channels + c;
+            const Window<P, L> window(w, x, first, line);
+            V g = load<V>(gpooled + j * w.channels + c);
+            if constexpr (Relu) g = window.largest <= 0 ? V{} : g;
+            s[0] += g, q[0] += g * (window.x - line.mean);
+            if constexpr (All)
 #pragma GCC unroll 8
-        for (int64_t p = 0; p < positions; p++) {
-          const int64_t i = w.at[p] * w.channels + first;
-          const V v = load<V>(x + i);
-          g = load<V>(gy + i);
-          if (a.relu) g = line(v) <= 0 ? V{} : g;
-          s[p & 1] += g, q[p & 1] += g * (v - line.mean);
-        }
-      }
-      add_to<V>(sum_g + c, s[0] + s[1]);
-      add_to<V>(sum_gx + c, q[0] + q[1]);
+              for (int64_t p = 0; p < positions; p++) {
+                const int64_t i = w.at[p] * w.channels + first;
+                const V v = load<V>(x + i);
+                g = load<V>(gy + i);
+                if constexpr (Relu) g = line(v) <= 0 ? V{} : g;
+                s[p & 1] += g, q[p & 1] += g * (v - line.mean);
+              }
+          }
+          add_to<V>(sum_g + c, s[0] + s[1]);
+          add_to<V>(sum_gx + c, q[0] + q[1]);
+        });
+      });
     });
   });
 }
@@ -244,27 +279,32 @@ void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy,
 void pool_gradient(const Windows& w, const float* gpooled, const float* gy, const float* x, const Affine& a, const float* slope,
                    const float* offset, float* gx) {
   with_positions(w.positions, [&]<int P>() {
-    const int64_t positions = P ? P : w.positions;
-    for (int64_t j = 0; j < w.pixels; j++)
-      for_each_vector(w.channels, [&]<int L>(int64_t c) {
-        using V = typename VectorOf<L>::Float;
-        const int64_t first = j * w.step * w.channels + c;
-        const Line<V> line(a, c);
-        const Window<P, L> window(w, x, first, line);
-        const V b = load<V>(slope + c), d = load<V>(offset + c), up = load<V>(gpooled + j * w.channels + c),
-                g = a.relu ? V(window.largest <= 0 ? V{} : up) : up;
+    with(a.relu, [&]<bool Relu>() {
+      with(gy != nullptr, [&]<bool All>() {
+        const int64_t positions = P ? P : w.positions;
+        for (int64_t j = 0; j < w.pixels; j++)
+          for_each_vector(w.channels, [&]<int L>(int64_t c) {
+            using V = typename VectorOf<L>::Float;
+            const int64_t first = j * w.step * w.channels + c;
+            const Line<V> line(a, c);
+            const Window<P, L> window(w, x, first, line);
+            const V b = load<V>(slope + c), d = load<V>(offset + c);
+            V g = load<V>(gpooled + j * w.channels + c);
+            if constexpr (Relu) g = window.largest <= 0 ? V{} : g;
 #pragma GCC unroll 8
-        for (int64_t p = 0; p < positions; p++) {
-          const int64_t i = w.at[p] * w.channels + first;
-          const V v = load<V>(x + i);
-          V all = window.which == static_cast<int32_t>(p) ? g : V{};
-          if (gy) {
-            const V own = load<V>(gy + i);
-            all += a.relu ? V(line(v) <= 0 ? V{} : own) : own;
-          }
-          store<V>(gx + i, all * line.scale + ((v - line.mean) * b + d));
-        }
+            for (int64_t p = 0; p < positions; p++) {
+              const int64_t i = w.at[p] * w.channels + first;
+              const V v = load<V>(x + i);
+              V all = window.which == static_cast<int32_t>(p) ? g : V{};
+              if constexpr (All) {
+                const V own = load<V>(gy + i);
+                all += Relu ? V(line(v) <= 0 ? V{} : own) : own;
+              }
+              store<V>(gx + i, all * line.scale + ((v - line.mean) * b + d));
+            }
+          });
       });
+    });
   });
 }
 

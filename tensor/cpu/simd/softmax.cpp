@@ -1,5 +1,5 @@
-// Softmax of short rows (classes) by transposing `lanes` rows at a time, of long rows and of columns directly. Some 25 operations a value,
-// most of them in exp.
+// Softmax of short rows (classes) by transposing `lanes` rows at a time, of long rows and of columns directly; the cross-entropy of short
+// rows. Some 25 operations a value, most of them in exp.
 #include "tensor/cpu/simd/math.h"
 #include "tensor/scalar_math.h"
 
@@ -77,6 +77,70 @@ void softmax_rows(const float* x, int64_t rows, int64_t n, bool log, float* y) {
 
 void softmax_columns(const float* x, int64_t n, int64_t inner, bool log, float* y) {
   for_each_vector(inner, [&]<int L>(int64_t c) { columns<L>(x + c, n, inner, log, y + c); });
+}
+
+namespace {
+
+// Calls f(first row, rows, tile (classes, lanes) of the rows transposed); where Back, the tile then goes back into the rows of out.
+template <bool Back, class F>
+void for_each_tile(const ClassRows& c, float* out, F f) {
+  float tile[short_row * lanes] = {};
+  for (int64_t r = 0; r < c.rows; r += lanes) {
+    const int64_t height = smaller(lanes, c.rows - r);
+    transpose(c.x + r * c.classes, c.classes, height, c.classes, tile, lanes);
+    f(r, height, tile);
+    if constexpr (Back) transpose(tile, lanes, c.classes, height, out + r * c.classes, c.classes);
+  }
+}
+
+}  // namespace
+
+void cross_entropy_rows(const ClassRows& c, float* y, float* row_weight, float* log_sum) {
+  const float share = c.smoothing / static_cast<float>(c.classes);
+  for_each_tile<false>(c, nullptr, [&](int64_t first, int64_t rows, const float* tile) {
+    Vec largest = load<Vec>(tile), sum{}, smooth{};
+    for (int64_t k = 1; k < c.classes; k++) {
+      const Vec value = load<Vec>(tile + k * lanes);
+      largest = value > largest ? value : largest;
+    }
+    const Vec shift = largest - largest == 0 ? largest : Vec{};
+    for (int64_t k = 0; k < c.classes; k++) sum += exp_negative<lanes>(load<Vec>(tile + k * lanes) - shift);
+    float logs[lanes];
+    for (int l = 0; l < lanes; l++) logs[l] = math::log(sum[l]);
+    const Vec total = load<Vec>(logs) + shift;
+    if (share > 0)
+      for (int64_t k = 0; k < c.classes; k++) smooth += (total - load<Vec>(tile + k * lanes)) * (c.weight ? c.weight[k] : 1.0f);
+    for (int64_t l = 0; l < rows; l++) {
+      const int32_t t = c.target[first + l];
+      const bool counts = t != c.ignore;
+      const float weight = !counts ? 0.0f : c.weight ? c.weight[t] : 1.0f;
+      log_sum[first + l] = total[l], row_weight[first + l] = weight;
+      y[first + l] = !counts ? 0.0f : (1 - c.smoothing) * weight * (total[l] - tile[t * lanes + l]) + share * smooth[l];
+    }
+  });
+}
+
+// dy/dx[k] = p[k] * (sum of counts) - counts[k], counts as in y = -sum over k of counts[k] log p[k].
+void cross_entropy_gradient(const ClassRows& c, const float* log_sum, const float* gy, float* gx) {
+  const float share = c.smoothing / static_cast<float>(c.classes);
+  float all = 0;
+  for (int64_t k = 0; k < c.classes; k++) all += share * (c.weight ? c.weight[k] : 1.0f);
+  for_each_tile<true>(c, gx, [&](int64_t first, int64_t rows, float* tile) {
+    float total[lanes] = {}, hit[lanes] = {}, g[lanes] = {};  // g: 0 where the row does not count
+    for (int64_t l = 0; l < rows; l++) {
+      const int32_t t = c.target[first + l];
+      if (t == c.ignore) continue;
+      total[l] = log_sum[first + l], g[l] = gy[first + l], hit[l] = (1 - c.smoothing) * (c.weight ? c.weight[t] : 1.0f);
+    }
+    const Vec up = load<Vec>(g), sum = load<Vec>(hit) + all;
+    for (int64_t k = 0; k < c.classes; k++) {
+      const Vec p = exp_negative<lanes>(load<Vec>(tile + k * lanes) - load<Vec>(total)),
+                value = up * (p * sum - share * (c.weight ? c.weight[k] : 1.0f));
+      store<Vec>(tile + k * lanes, up == 0 ? Vec{} : value);
+    }
+    for (int64_t l = 0; l < rows; l++)
+      if (c.target[first + l] != c.ignore) tile[c.target[first + l] * lanes + l] -= g[l] * hit[l];
+  });
 }
 
 }  // namespace sono::cpu::SONO_ISA

@@ -50,6 +50,15 @@ void grid_sample(const GridFrame& f, const float* x, const float* grid, int64_t 
 void grid_scatter(const GridFrame& f, const float* grid, const float* gy, int64_t points, float* gx);
 void grid_slopes(const GridFrame& f, const float* x, const float* grid, const float* gy, int64_t points, float* ggrid);
 void fft_pass(const FftPass& f, const float* x, float* y);
+void cross_entropy_rows(const ClassRows& c, float* y, float* row_weight, float* log_sum);
+void cross_entropy_gradient(const ClassRows& c, const float* log_sum, const float* gy, float* gx);
+void logit_sums(const float* x, const float* t, int64_t n, int64_t wide, bool squared, float* sums);
+void logit_gradient(const float* x, const float* t, int64_t n, int64_t wide, bool squared, const float* g, float* gx);
+void sgd_step(const Piece<float>& p, const SgdRule<float>& rule);
+void adagrad_step(const Piece<float>& p, const AdagradRule<float>& rule);
+void rmsprop_step(const Piece<float>& p, const RmspropRule<float>& rule);
+void adam_step(const Piece<float>& p, const AdamRule<float>& rule);
+void average_step(const Piece<float>& p, const AverageRule<float>& rule);
 
 #define SONO_TEXT(x) #x
 #define SONO_STRING(x) SONO_TEXT(x)
@@ -99,6 +108,15 @@ const Simd table = {
     .grid_scatter = grid_scatter,
     .grid_slopes = grid_slopes,
     .fft_pass = fft_pass,
+    .cross_entropy_rows = cross_entropy_rows,
+    .cross_entropy_gradient = cross_entropy_gradient,
+    .logit_sums = logit_sums,
+    .logit_gradient = logit_gradient,
+    .sgd_step = sgd_step,
+    .adagrad_step = adagrad_step,
+    .rmsprop_step = rmsprop_step,
+    .adam_step = adam_step,
+    .average_step = average_step,
 };
 
 }  // namespace sono::cpu::SONO_ISA
