@@ -84,6 +84,30 @@ struct Blocks {
   int64_t count() const { return (s.tiles() + tiles - 1) / tiles; }
   int64_t tiles_of(int64_t block) const { return std::min(tiles, s.tiles() - block * tiles); }
 
+  // What input() of a block will read (but rows that the tiles above have read), gradient() will read, output() will write.
+  void input_ahead(const float* x, int64_t block, int64_t plane, std::vector<cpu::Ahead>& list) const {
+    if (block >= count() || plane >= s.D) return;
+    for_each_run(s, block * tiles, tiles_of(block), s.across, [&](const Run& r) {
+      const int64_t row = std::max<int64_t>(0, r.row - s.padding[1] + 2), rows = std::min(f.tile, s.H - row);
+      const int64_t column = std::clamp<int64_t>(r.column - s.padding[2], 0, s.W), columns = std::min(r.tiles * f.tile, s.W - column);
+      for (int64_t i = 0; i < rows; i++)
+        list.push_back({x + (((r.image * s.D + plane) * s.H + row + i) * s.W + column) * s.C, (columns * s.C + 15) / 16, 16});
+    });
+  }
+  void output_ahead(const float* y, int64_t block, int64_t plane, int64_t o, int64_t channels, std::vector<cpu::Ahead>& list) const {
+    if (block >= count()) return;
+    for_each_run(s, block * tiles, tiles_of(block), s.across, [&](const Run& r) {
+      const int64_t columns = std::min(r.tiles * f.tile, s.Wo - r.column);
+      for (int64_t i = 0; i < std::min(f.tile, s.Ho - r.row); i++) {
+        const float* at = y + (((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo + r.column) * s.O + o;
+        if (channels == s.O)
+          list.push_back({at, (columns * s.O + 15) / 16, 16});
+        else
+          for (int64_t c = 0; c < channels; c += 16) list.push_back({at + c, columns, s.O});
+      }
+    });
+  }
+
   // v = the inputs of a block in one plane: `channels` of them from c on, parts [first, last) of the positions.
   void input(const float* x, int64_t block, int64_t plane, int64_t c, int64_t channels, int64_t first, int64_t last, float* v) const {
     for_each_run(s, block * tiles, tiles_of(block), longest_run(s.C), [&](const Run& r) {
@@ -154,24 +178,36 @@ void convolve(const Winograd& f, const Shapes& s, const float* x, const Tensor& 
   while (tiles > 6 && s.kD * plane_floats * tiles / f.tiles > cache / 2) tiles /= 2;
   const Blocks blocks{f, s, tiles};
   const int64_t slab = s.kD == 1 ? 1 : std::min<int64_t>(s.Do, 16), slabs = (s.Do + slab - 1) / slab;
-  parallel_for(blocks.count() * slabs, 1, [&](int64_t job, int64_t) {
-    const int64_t block = job / slabs, d0 = job % slabs * slab, d1 = std::min(s.Do, d0 + slab), columns = simd().winograd_columns;
+  const int64_t group = s.kD == 1 ? std::clamp<int64_t>(blocks.count() / 16, 1, 4) : 1, groups = (blocks.count() + group - 1) / group;
+  parallel_for(groups * slabs, 1, [&](int64_t job, int64_t) {
+    const int64_t first_block = job / slabs * group, last_block = std::min(blocks.count(), first_block + group);
+    const int64_t d0 = job % slabs * slab, d1 = std::min(s.Do, d0 + slab), columns = simd().winograd_columns;
     float *v = scratch(0, s.kD * plane_floats), *m = scratch(1, columns / 16 * f.block);
     std::vector<const float*> vs(s.kD), us(s.kD);
-    for (int64_t d = d0, ready = std::max<int64_t>(0, d0 - s.padding[0]); d < d1; d++) {
-      const int64_t first = std::max<int64_t>(0, d - s.padding[0]), last = std::min(s.D, d - s.padding[0] + s.kD);
-      for (; ready < last; ready++) blocks.input(x, block, ready, 0, s.C, 0, f.pairs, v + ready % s.kD * plane_floats);
-      for (int64_t o = 0; o < s.O; o += columns) {
-        for (int64_t p = first; p < last; p++) {
-          vs[p - first] = v + p % s.kD * plane_floats;
-          us[p - first] = u.data<float>() + (p - d + s.padding[0]) * tap_floats + o / 16 * weight_floats;
+    std::vector<cpu::Ahead> ahead;
+    for (int64_t block = first_block; block < last_block; block++)
+      for (int64_t d = d0, ready = std::max<int64_t>(0, d0 - s.padding[0]); d < d1; d++) {
+        const int64_t first = std::max<int64_t>(0, d - s.padding[0]), last = std::min(s.D, d - s.padding[0] + s.kD);
+        for (; ready < last; ready++) blocks.input(x, block, ready, 0, s.C, 0, f.pairs, v + ready % s.kD * plane_floats);
+        for (int64_t o = 0; o < s.O; o += columns) {
+          for (int64_t p = first; p < last; p++) {
+            vs[p - first] = v + p % s.kD * plane_floats;
+            us[p - first] = u.data<float>() + (p - d + s.padding[0]) * tap_floats + o / 16 * weight_floats;
+          }
+          const int64_t width = std::min(columns, s.O - o);
+          ahead.clear();
+          blocks.output_ahead(y, block, d, o, width, ahead);
+          if (o + columns >= s.O) {
+            if (d + 1 < d1)
+              blocks.input_ahead(x, block, ready, ahead);
+            else if (block + 1 < last_block)
+              blocks.input_ahead(x, block + 1, std::max<int64_t>(0, d0 - s.padding[0]), ahead);
+          }
+          simd().winograd_products(f.positions, vs.data(), us.data(), std::max<int64_t>(0, last - first), s.C, blocks.tiles_of(block),
+                                   width, weight_floats, m, ahead.data(), static_cast<int64_t>(ahead.size()));
+          blocks.output(m, block, d, o, width, bias, relu, y);
         }
-        const int64_t width = std::min(columns, s.O - o);
-        simd().winograd_products(f.positions, vs.data(), us.data(), std::max<int64_t>(0, last - first), s.C, blocks.tiles_of(block), width,
-                                 weight_floats, m);
-        blocks.output(m, block, d, o, width, bias, relu, y);
       }
-    }
   });
 }
 
@@ -242,6 +278,7 @@ struct WeightJob {
     const int64_t size = f.positions * sixteens(channels) * sixteens(s.O) * 256, part = f.positions / f.pairs;
     std::vector<const float*> vs(batch), zs(batch);
     std::vector<int64_t> tiles(batch);
+    std::vector<cpu::Ahead> ahead;
     int64_t item = first, ready = 0;
     do {
       int64_t n = std::min(batch, last - item);
@@ -254,6 +291,11 @@ struct WeightJob {
         for (ready = std::max(ready, top); ready < std::min(s.D, top + s.kD); ready++)
           blocks.input(x, block, ready, c, channels, first_pair, last_pair, v + slot(ready, j, ring) * v_floats);
       }
+      ahead.clear();
+      for (int64_t i = item + batch; i < std::min(last, item + 2 * batch); i++) {
+        blocks.input_ahead(x, i / s.Do, s.kD == 1 ? i % s.Do : ready, ahead);
+        blocks.output_ahead(y, i / s.Do, i % s.Do, 0, s.O, ahead);
+      }
       for (int64_t tap = 0; tap < s.kD; tap++) {
         int64_t count = 0;
         for (int64_t j = 0; j < n; j++) {
@@ -263,7 +305,7 @@ struct WeightJob {
           tiles[count++] = blocks.tiles_of((item + j) / s.Do);
         }
         simd().winograd_sums(f.positions, vs.data(), zs.data(), tiles.data(), count, channels, s.O, first_pair * part, last_pair * part,
-                             item > first, sums + tap * size);
+                             item > first, sums + tap * size, ahead.data(), tap == 0 ? static_cast<int64_t>(ahead.size()) : 0);
       }
       item += batch;
     } while (item < last);

@@ -51,6 +51,13 @@ struct WinogradRun {
   int64_t left, width, pixel, tiles;  // pixel: floats from one pixel to the next
 };
 
+// Memory that will be wanted soon: `count` places, `stride` floats apart. Kernels that compute fetch a list of these into the second-level
+// cache on the way.
+struct Ahead {
+  const float* at;
+  int64_t count, stride;
+};
+
 // Winograd's F(tile x tile, 3 x 3): buffers hold blocks of 16 channels; tensor/cpu/simd/winograd.h says how they lie in memory.
 struct Winograd {
   int64_t tile, positions;     // outputs per side; (tile + 2)^2 products
@@ -132,10 +139,10 @@ struct Simd {
   int winograd_columns;  // channels of y that one call of winograd_products takes at most
   // m = the sum over t < taps of v[t] u[t], for tiles x columns of every position; u_block: from 16 columns of u to the next.
   void (*winograd_products)(int64_t positions, const float* const* v, const float* const* u, int64_t taps, int64_t C, int64_t tiles,
-                            int64_t columns, int64_t u_block, float* m);
+                            int64_t columns, int64_t u_block, float* m, const Ahead* ahead, int64_t aheads);
   // s (position, C / 16, O / 16, 16, 16) = or += the sum over i < count of v[i]^T z[i], each of tiles[i] tiles, at positions [first, last).
   void (*winograd_sums)(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
-                        int64_t O, int64_t first, int64_t last, bool accumulate, float* s);
+                        int64_t O, int64_t first, int64_t last, bool accumulate, float* s, const Ahead* ahead, int64_t aheads);
   void (*tiles)(const Tiles&);
   void (*slivers)(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);  // rows * depth values
   // Rows of b (or, transposed, its columns) as panels of `width` (of lanes or 2 * lanes) columns, `step` apart: to[k * width + o].

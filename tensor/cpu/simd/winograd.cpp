@@ -14,19 +14,21 @@ template <class F, int P, class V>
 void input_pair(const WinogradRun& run, int64_t c, float* v) {
   constexpr int size = F::size;
   V half[2][size];
+  const float* rows[size];  // a copy of its own: no store can change it
+  for (int i = 0; i < size; i++) rows[i] = run.rows[i] + c;
+  const int64_t pixel = run.pixel, width = run.width, tiles = run.tiles;
   const auto column = [&](int64_t at, int j) __attribute__((always_inline)) {
-    const int64_t offset = at * run.pixel + c;
-    F::template input<P, V>([&](int i) { return load<V>(run.rows[i] + offset); }, half[0][j], half[1][j]);
+    F::template input<P, V>([&](int i) { return load<V>(rows[i] + at * pixel); }, half[0][j], half[1][j]);
   };
   const auto checked = [&](int64_t at, int j) __attribute__((always_inline)) {
-    if (at >= 0 && at < run.width)
+    if (at >= 0 && at < width)
       column(at, j);
     else
       half[0][j] = half[1][j] = V{};
   };
   checked(run.left, 0), checked(run.left + 1, 1);
-  for (int64_t t = 0, at = run.left; t < run.tiles; t++, at += F::tile, v += 16) {
-    if (at + 2 >= 0 && at + size <= run.width) {
+  for (int64_t t = 0, at = run.left; t < tiles; t++, at += F::tile, v += 16) {
+    if (at + 2 >= 0 && at + size <= width) {
 #pragma GCC unroll 6
       for (int j = 2; j < size; j++) column(at + j, j);
     } else {

@@ -17,6 +17,29 @@ inline int64_t vector_at(int b, int64_t block) {
   return L == 16 ? b * block : b * L;
 }
 
+// Fetches a list piece by piece.
+class Fetcher {
+ public:
+  Fetcher(const Ahead* ahead, int64_t aheads, int64_t pieces) : ahead_(ahead), last_(ahead + aheads) {
+    int64_t all = 0;
+    for (const Ahead* a = ahead; a < last_; a++) all += a->count;
+    piece_ = (all + pieces - 1) / pieces;
+  }
+  void fetch() {
+    for (int64_t left = piece_; left > 0 && ahead_ < last_;) {
+      const int64_t n = smaller(left, ahead_->count - done_);
+      const float* at = ahead_->at + done_ * ahead_->stride;
+      for (int64_t i = 0; i < n; i++, at += ahead_->stride) __builtin_prefetch(at, 0, 2);
+      left -= n, done_ += n;
+      if (done_ == ahead_->count) ahead_++, done_ = 0;
+    }
+  }
+
+ private:
+  const Ahead *ahead_, *last_;
+  int64_t piece_, done_ = 0;
+};
+
 struct Forward {
   const float *const *v, *const *u;
   int64_t taps, C, block, u_block;
@@ -61,15 +84,17 @@ void forward_rows(int64_t rows, const Forward& p, int64_t from, int64_t column, 
 
 // All tiles x B vectors, at every position.
 template <class V, int B>
-void forward_columns(int64_t positions, const Forward& p, int64_t tiles, int64_t column, float* m) {
+void forward_columns(int64_t positions, const Forward& p, int64_t tiles, int64_t column, float* m, Fetcher& fetcher) {
   constexpr int R = max_rows<B>;
   const int64_t strips = (tiles + R - 1) / R;
-  for (int64_t k = 0; k < positions; k++)
+  for (int64_t k = 0; k < positions; k++) {
+    fetcher.fetch();
     for (int64_t i = 0, t = 0; i < strips; i++) {
       const int64_t next = tiles * (i + 1) / strips, at = k * position_step + t * 16;
       forward_rows<V, B, R>(next - t, p, at, column + k * (p.C + 1) * 16, m + at);
       t = next;
     }
+  }
 }
 
 struct Sums {
@@ -141,25 +166,29 @@ inline void for_each_vectors(int64_t columns, F f) {
 }  // namespace
 
 void winograd_products(int64_t positions, const float* const* v, const float* const* u, int64_t taps, int64_t C, int64_t tiles,
-                       int64_t columns, int64_t u_block, float* m) {
+                       int64_t columns, int64_t u_block, float* m, const Ahead* ahead, int64_t aheads) {
   const int64_t block = positions * position_step;
   const Forward p{v, u, taps, C, block, u_block};
+  Fetcher fetcher(ahead, aheads, positions);
   for_each_vectors(columns, [&]<class V, int B>(int64_t o) {
-    forward_columns<V, B>(positions, p, tiles, o / 16 * u_block + o % 16, m + o / 16 * block + o % 16);
+    forward_columns<V, B>(positions, p, tiles, o / 16 * u_block + o % 16, m + o / 16 * block + o % 16, fetcher);
   });
 }
 
 void winograd_sums(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
-                   int64_t O, int64_t first, int64_t last, bool accumulate, float* s) {
+                   int64_t O, int64_t first, int64_t last, bool accumulate, float* s, const Ahead* ahead, int64_t aheads) {
   const int64_t block = positions * position_step, blocks = (O + 15) / 16;
   const Sums p{v, z, tiles, count, block, accumulate};
   s += first * ((C + 15) / 16) * blocks * 256;
-  for (int64_t k = first; k < last; k++)
+  Fetcher fetcher(ahead, aheads, last - first);
+  for (int64_t k = first; k < last; k++) {
+    fetcher.fetch();
     for (int64_t c = 0; c < C; c += 16, s += blocks * 256)
       for_each_vectors(O, [&]<class V, int B>(int64_t o) {
         sums_columns<V, B>(p, smaller(16, C - c), c / 16 * block + k * position_step, o / 16 * block + k * position_step + o % 16,
                            s + o / 16 * 256 + o % 16);
       });
+  }
 }
 
 }  // namespace sono::cpu::SONO_ISA
