@@ -10,6 +10,7 @@
 #include <span>
 
 #include "autograd/graph.h"
+#include "tensor/cell.h"
 
 namespace sono {
 
@@ -113,6 +114,26 @@ Tensor one_hot(const Tensor& index, int64_t classes, Dtype dtype = Dtype::f32); 
 // ---- matrix product (matmul.cpp) ---------------------------------------------------------------------------------------------------------------
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);  // (…, M, K) x (…, K, N); one of them may be (M, K)
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {});  // (…, in) x (in, out) + (out)
+
+// ---- recurrent layers (recurrent.cpp): equations of tensor/kernels.h, weights (in, gates * H) and (H, gates * H), biases optional --------------------------
+struct RecurrentState {
+  Tensor h, c;  // c of an LSTM only
+  RecurrentState detach() const { return {h.detach(), c ? c.detach() : Tensor()}; }  // cuts the graph: back-propagation stops here
+};
+struct RecurrentWeights { Tensor weight_ih, weight_hh, bias_ih, bias_hh; };
+struct SequenceOptions {
+  std::vector<int64_t> lengths = {};  // of each sequence, 0 … T; empty: all T. Steps beyond it change nothing and give zeros
+  bool reverse = false;               // from the last step to the first
+  int64_t truncate = 0;               // k > 0: the state is cut from the graph after every k steps [Williams and Peng 1990]
+};
+struct SequenceResult { Tensor y; RecurrentState state; };  // (N, T, H); (N, H), where each sequence ended
+// x (N, T, in); the state before is (N, H), an empty one zeros. One kernel for all steps, and one for all their gradients.
+SequenceResult recurrent(Cell cell, const Tensor& x, const RecurrentWeights& weights, const RecurrentState& before = {}, const SequenceOptions& options = {});
+// One step, of elementwise operations: projected = x weight_ih + bias_ih, recurrent = h weight_hh + bias_hh, both (N, gates * H).
+RecurrentState step(Cell cell, const Tensor& projected, const Tensor& recurrent, const RecurrentState& before);
+// x (T, …) as T tensors that share its memory. Unlike T slices, whose gradients are each as large as x, its gradient is put together once:
+// a sequence costs O(T) and not O(T^2).
+std::vector<Tensor> unstack(const Tensor& x);
 
 // ---- convolution (conv.cpp) ----------------------------------------------------------------------------------------------------------------------
 // A size per spatial dimension: {3} for all, {3, 5} for (H, W), {1, 3, 5} for (D, H, W).

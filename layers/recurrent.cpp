@@ -18,40 +18,7 @@ void initialise(const Recurrent::Weights& w, int64_t hidden) {
     if (*t) init::uniform(*t, -bound, bound);
 }
 
-RecurrentState lstm_step(const Tensor& a, const Tensor& c) {
-  const std::vector<Tensor> g = split(a, 4, -1);
-  const Tensor after = sigmoid(g[1]) * c + sigmoid(g[0]) * tanh(g[2]);
-  return {sigmoid(g[3]) * tanh(after), after};
-}
-
-RecurrentState gru_step(const Tensor& projected, const Tensor& recurrent, const Tensor& h) {
-  const std::vector<Tensor> p = split(projected, 3, -1), r = split(recurrent, 3, -1);
-  const Tensor reset = sigmoid(p[0] + r[0]), update = sigmoid(p[1] + r[1]);
-  const Tensor candidate = tanh(p[2] + reset * r[2]);
-  return {candidate + update * (h - candidate), {}};
-}
-
-// For each step t < steps a mask (N, 1) of the sequences that are still running; an empty handle where all are.
-std::vector<Tensor> running_masks(const std::vector<int64_t>& lengths, int64_t steps, Device device) {
-  std::vector<Tensor> masks(static_cast<size_t>(steps));
-  for (size_t t = 0; t < masks.size() && !lengths.empty(); t++) {
-    std::vector<uint8_t> on;
-    for (int64_t length : lengths) on.push_back(static_cast<int64_t>(t) < length);
-    if (std::count(on.begin(), on.end(), 0)) masks[t] = Tensor::from({static_cast<int64_t>(on.size()), 1}, on).to(device);
-  }
-  return masks;
-}
-
 }  // namespace
-
-int64_t gates(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1; }
-
-RecurrentState step(Cell cell, const Tensor& projected, const Tensor& recurrent, const RecurrentState& before) {
-  if (cell == Cell::lstm) return lstm_step(projected + recurrent, before.c);
-  if (cell == Cell::gru) return gru_step(projected, recurrent, before.h);
-  const Tensor a = projected + recurrent;
-  return {cell == Cell::tanh ? tanh(a) : relu(a), {}};
-}
 
 RecurrentCell::RecurrentCell(Module* parent, std::string name, Cell cell, const Options& o) : Module(parent, std::move(name)), cell_(cell) {
   if (o.in < 1 || o.hidden < 1)
@@ -117,9 +84,8 @@ void Recurrent::check(const Tensor& x, const RecurrentCall& call) const {
   if (call.truncate < 0) fail("truncate must not be negative");
 }
 
-std::vector<RecurrentState> Recurrent::initial_states(const Tensor& x, const RecurrentCall& call) const {
-  const Tensor zeros = zeros_for(x, {x.dim(0), options_.hidden});
-  std::vector<RecurrentState> all(weights_.size(), RecurrentState{zeros, cell_ == Cell::lstm ? zeros : Tensor()});
+std::vector<RecurrentState> Recurrent::initial_states(const RecurrentCall& call) const {
+  std::vector<RecurrentState> all(weights_.size());
   const std::vector<Tensor> h = call.initial.h ? unstack(call.initial.h) : std::vector<Tensor>();
   const std::vector<Tensor> c = call.initial.c && cell_ == Cell::lstm ? unstack(call.initial.c) : std::vector<Tensor>();
   for (size_t i = 0; i < all.size(); i++) {
@@ -129,54 +95,26 @@ std::vector<RecurrentState> Recurrent::initial_states(const Tensor& x, const Rec
   return all;
 }
 
-struct Recurrent::Run {
-  std::vector<Tensor> y;  // per step (N, hidden)
-  RecurrentState end;
-};
-
-// x (T, N, in). Everything that does not depend on the state is one product before the loop.
-Recurrent::Run Recurrent::run(const Tensor& x, const Weights& w, RecurrentState state, const std::vector<Tensor>& running, bool reverse,
-                              int64_t truncate) const {
-  const std::vector<Tensor> projected = unstack(linear(x, w.weight_ih, w.bias_ih));
-  const int64_t steps = static_cast<int64_t>(projected.size());
-  const Tensor zero = Tensor::scalar(0, x.dtype(), x.device());
-  Run result{std::vector<Tensor>(projected.size()), {}};
-  for (int64_t i = 0; i < steps; i++) {
-    if (truncate && i && i % truncate == 0) state = state.detach();
-    const size_t t = static_cast<size_t>(reverse ? steps - 1 - i : i);
-    RecurrentState after = step(cell_, projected[t], linear(state.h, w.weight_hh, w.bias_hh), state);
-    result.y[t] = after.h;
-    if (const Tensor& mask = running[t]) {
-      after.h = select(mask, after.h, state.h);
-      if (after.c) after.c = select(mask, after.c, state.c);
-      result.y[t] = select(mask, after.h, zero);
-    }
-    state = after;
-  }
-  result.end = state;
-  return result;
-}
-
 RecurrentResult Recurrent::operator()(const Tensor& x, const RecurrentCall& call) const {
   const Scope scope(*this);
   check(x, call);
-  const std::vector<Tensor> running = running_masks(call.lengths, x.dim(1), x.device());
-  const std::vector<RecurrentState> initial = initial_states(x, call);
+  const std::vector<RecurrentState> initial = initial_states(call);
   const size_t directions = options_.bidirectional ? 2 : 1;
   std::vector<Tensor> h, c;
-  Tensor y = permute(x, {1, 0, 2});  // time first: a step is then one block of memory
+  Tensor y = x;
   for (size_t first = 0; first < weights_.size(); first += directions) {
     if (first && options_.dropout > 0) y = dropout(y, options_.dropout, training());
     std::vector<Tensor> sides;
     for (size_t d = 0; d < directions; d++) {
-      const Run r = run(y, *weights_[first + d], initial[first + d], running, d == 1, call.truncate);
-      sides.push_back(stack(r.y));
-      h.push_back(r.end.h);
-      if (r.end.c) c.push_back(r.end.c);
+      const SequenceResult r = recurrent(cell_, y, *weights_[first + d], initial[first + d],
+                                         {.lengths = call.lengths, .reverse = d == 1, .truncate = call.truncate});
+      sides.push_back(r.y);
+      h.push_back(r.state.h);
+      if (r.state.c) c.push_back(r.state.c);
     }
     y = directions == 2 ? concat(sides, -1) : sides[0];
   }
-  return {permute(y, {1, 0, 2}), {stack(h), c.empty() ? Tensor() : stack(c)}};
+  return {y, {stack(h), c.empty() ? Tensor() : stack(c)}};
 }
 
 const char* Recurrent::kind() const { return layer_kinds[static_cast<int>(cell_)]; }
@@ -193,33 +131,6 @@ Tensor last(const Tensor& h, int64_t directions) {
                      " directions was expected, got " + to_string(h.shape()));
   const Tensor top = slice(h, 0, h.dim(0) - directions, h.dim(0));  // (directions, N, hidden)
   return reshape(permute(top, {1, 0, 2}), {h.dim(1), directions * h.dim(2)});
-}
-
-// An op with many outputs: each step hands its gradient to a shared table and nothing else (a one-value token) to a node before all steps;
-// the engine reaches that node after them, and its gradient is the table, stacked. Steps that had no gradient are zeros there.
-std::vector<Tensor> unstack(const Tensor& x) {
-  if (x.rank() < 1) throw ShapeError("[unstack] a value of shape () has no first dimension");
-  const size_t n = static_cast<size_t>(x.dim(0));
-  const Shape shape(x.shape().begin() + 1, x.shape().end());
-  const auto piece = [&](size_t t) { return x.detach().rows(static_cast<int64_t>(t), static_cast<int64_t>(t) + 1).view(shape); };
-  const auto table = std::make_shared<std::vector<Tensor>>(n);
-  const Dtype dtype = x.dtype();
-  const Device device = x.device();
-  const Tensor token =
-      differentiable("unstack", Tensor::zeros({}, dtype, device), {{x, [=](const Tensor&) {
-                                                                      std::vector<Tensor> gradients(n);
-                                                                      for (size_t t = 0; t < n; t++)
-                                                                        gradients[t] = (*table)[t] ? std::exchange((*table)[t], {})
-                                                                                                   : Tensor::zeros(shape, dtype, device);
-                                                                      return stack(gradients);
-                                                                    }}});
-  std::vector<Tensor> pieces;
-  for (size_t t = 0; t < n; t++)
-    pieces.push_back(differentiable("step", piece(t), {{token, [=](const Tensor& g) {
-                                                          (*table)[t] = g;
-                                                          return Tensor::zeros({}, dtype, device);
-                                                        }}}));
-  return pieces;
 }
 
 }  // namespace sono

@@ -11,21 +11,6 @@
 
 namespace sono {
 
-// h and, for an LSTM, c: (layers * directions, N, hidden), layer by layer, forward before reverse; of a cell: (N, hidden).
-struct RecurrentState {
-  Tensor h, c;
-  RecurrentState detach() const { return {h.detach(), c ? c.detach() : Tensor()}; }  // cuts the graph: back-propagation stops here
-};
-
-enum class Cell : uint8_t { tanh, relu, lstm, gru };
-int64_t gates(Cell cell);  // 1, 1, 4, 3
-
-// One step. projected = x weight_ih + bias_ih and recurrent = h weight_hh + bias_hh, both (N, gates * hidden).
-//   tanh, relu  h' = f(p + r)
-//   lstm        i, f, o = sigmoid, g = tanh of p + r;  c' = f c + i g;  h' = o tanh(c')
-//   gru         r, z = sigmoid(p + r), n = tanh(p_n + r r_n);  h' = (1 - z) n + z h
-RecurrentState step(Cell cell, const Tensor& projected, const Tensor& recurrent, const RecurrentState& before);
-
 struct CellOptions {
   int64_t in, hidden;
   bool bias = true;
@@ -66,12 +51,12 @@ struct RecurrentOptions {
 };
 struct RecurrentCall {
   std::vector<int64_t> lengths = {};  // of each sequence, 0 … T; empty: all T. Steps beyond it change nothing and give zeros
-  RecurrentState initial = {};        // empty: zeros
+  RecurrentState initial = {};        // (layers * directions, N, hidden), layer by layer, forward before reverse; empty: zeros
   int64_t truncate = 0;               // k > 0: the state is cut from the graph after every k steps [Williams and Peng 1990]
 };
 struct RecurrentResult {
   Tensor y;              // (N, T, hidden * directions): the last layer's h, forward beside reverse
-  RecurrentState state;  // where each sequence ended (a reverse direction ends at its first step)
+  RecurrentState state;  // like the initial one: where each sequence ended (a reverse direction ends at its first step)
 };
 
 // Parameters weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, then …_l0_reverse, …_l1 …, as in PyTorch.
@@ -83,17 +68,12 @@ class Recurrent : public Module {
   const char* kind() const override;
   std::string describe() const override;
 
-  struct Weights {
-    Tensor weight_ih, weight_hh, bias_ih, bias_hh;
-  };
+  using Weights = RecurrentWeights;
   const Weights& weights(int64_t layer, bool reverse = false) const;
 
  private:
   void check(const Tensor& x, const RecurrentCall& call) const;
-  std::vector<RecurrentState> initial_states(const Tensor& x, const RecurrentCall& call) const;
-  struct Run;  // one layer in one direction
-  Run run(const Tensor& x, const Weights& w, RecurrentState state, const std::vector<Tensor>& running, bool reverse,
-          int64_t truncate) const;
+  std::vector<RecurrentState> initial_states(const RecurrentCall& call) const;
 
   Cell cell_;
   Options options_;
@@ -118,9 +98,5 @@ struct Gru : Recurrent {
 
 // The last layer's h of a state, directions side by side: (layers * directions, N, hidden) -> (N, directions * hidden).
 Tensor last(const Tensor& h, int64_t directions = 1);
-
-// x (T, …) as T tensors that share its memory. Unlike T slices, whose gradients are each as large as x, its gradient is put together once:
-// a sequence costs O(T) and not O(T^2).
-std::vector<Tensor> unstack(const Tensor& x);
 
 }  // namespace sono

@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include "tensor/cell.h"
 #include "tensor/elementwise.h"
 #include "tensor/tensor.h"
 
@@ -46,8 +47,44 @@ struct MatmulArgs {
   Tensor bias = {};
   Activation activation = Activation::none;  // y = activation(A B + bias)
   Tensor packed = {};                        // b, as pack() of the entry that runs made it
+  // Optional, like y: 1 where the i-th of random_uniform(…, seed, stream) is below y's i-th value, else 0.
+  Tensor sample = {};
+  uint64_t seed = 0, stream = 0;
 };
 extern Kernel<MatmulArgs> matmul;
+
+// ---- recurrent layers ------------------------------------------------------------------------------------------------------------------
+// One layer over whole sequences, in one direction. With p = x[n,t], r = h weight + bias and the state (h, c) before the step:
+//   tanh, relu  h' = f(p + r)
+//   lstm        i, f, o = sigmoid, g = tanh of p + r;  c' = f c + i g;  h' = o tanh(c')
+//   gru         r, z = sigmoid(p + r), n = tanh(p_n + r r_n);  h' = (1 - z) n + z h
+// Steps beyond a sequence's length leave its state alone and give y = 0.
+struct RecurrentArgs {
+  Cell cell = Cell::lstm;
+  Tensor x;               // (N, T, gates * H): what comes from below, bias included
+  Tensor weight, bias;    // (H, gates * H); (gates * H), optional
+  Tensor h0, c0;          // (N, H); c0 of an LSTM only
+  Tensor y, h, c;         // (N, T, H): h' of each step; (N, H): where each sequence ended
+  Tensor kept, extra;     // for backward, or empty. kept like x (it may be x): the gates; extra (N, T, H): an LSTM's c', a GRU's r_n
+  std::vector<int64_t> lengths = {};  // N of 0 … T; empty: all T
+  bool reverse = false;               // from the last step to the first
+  Tensor packed = {};                 // weight, as pack() of the entry that runs made it
+};
+extern Kernel<RecurrentArgs> recurrent;
+
+// The gradients of recurrent: from those of y, h, c (gy, gh, gc; each may be empty: zero) to those of x, h0 and c0.
+struct RecurrentBackwardArgs {
+  Cell cell = Cell::lstm;
+  Tensor gy, gh, gc;
+  Tensor weight, h0, c0, y, kept, extra;  // of the forward pass
+  Tensor gx, gh0, gc0;                    // written; gc0 of an LSTM only
+  Tensor gr;      // (N, T, gates * H), GRU only: the gradient of r; of the other cells it is gx
+  Tensor before;  // (N, T, H), written: h before each step (0 beyond the length), so that the gradient of weight is before^T gr
+  std::vector<int64_t> lengths = {};
+  bool reverse = false;
+  int64_t truncate = 0;  // k > 0: no gradient from step k i to the one before it
+};
+extern Kernel<RecurrentBackwardArgs> recurrent_backward;
 
 // ---- convolution ---------------------------------------------------------------------------------------------------------------------
 // Everything is 3D: x (N, D, H, W, C), w (kD, kH, kW, C / groups, O), y (N, Do, Ho, Wo, O); images have D = 1. Outside x is zero.
@@ -386,6 +423,7 @@ template <class Args> Device device_of(const Args& a) {
   else return a.y ? a.y.device() : a.x.device();
 }
 template <> inline Device device_of(const MatmulArgs& a) { return a.y.device(); }
+template <> inline Device device_of(const RecurrentBackwardArgs& a) { return a.gx.device(); }
 
 template <class Args> const Implementation<Args>& Kernel<Args>::choose(const Args& a) const {
   const Device device = device_of(a);

@@ -16,6 +16,7 @@
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 #include "tensor/parallel.h"
+#include "tensor/random.h"
 
 namespace sono::kernels {
 namespace {
@@ -120,6 +121,10 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
     }
     k += depth;
   } while (k < s.K);
+  for (int64_t r = 0; args.sample && r < rows; r++) {
+    const int64_t at = (matrix * s.M + m + r) * s.N + n;
+    simd().bernoulli(y + r * s.N + n, columns, static_cast<uint64_t>(at), args.seed, args.stream, args.sample.data<float>() + at);
+  }
 }
 
 int64_t packed_size(const MatmulSizes& s) { return round_up(s.N, width_of_panel(s.N)) * s.K; }
@@ -157,7 +162,7 @@ namespace gemv {
 // The matrix is B (M = 1) or A (N = 1); y is one value per row (dot products) or a combination of its rows.
 bool fits(const MatmulArgs& a) {
   const MatmulSizes s(a);
-  return a.y.dtype() == Dtype::f32 && !a.packed && a.y.size() > 0 && s.batch == 1 && (s.M == 1 || s.N == 1) && s.K > 0;
+  return a.y.dtype() == Dtype::f32 && !a.packed && !a.sample && a.y.size() > 0 && s.batch == 1 && (s.M == 1 || s.N == 1) && s.K > 0;
 }
 
 void run(const MatmulArgs& a) {
@@ -195,6 +200,9 @@ void run(const MatmulArgs& a) {
         y[row * N + n] = activated(a.activation, sum);
       }
   });
+  if (!a.sample) return;
+  const Tensor u = random_uniform(a.y.shape(), a.seed, a.stream, 0, 1, a.y.dtype());
+  for (int64_t i = 0; i < u.size(); i++) a.sample.data<T>()[i] = u.data<T>()[i] < a.y.data<T>()[i] ? T(1) : T(0);
 }
 
 void run(const MatmulArgs& a) {

@@ -32,7 +32,7 @@ void block(const MatmulArgs& args, const MatmulSizes& s, int64_t matrix, int64_t
 
 }  // namespace
 
-bool fits(const MatmulArgs& a) { return a.y.size() > 0 && !a.packed; }
+bool fits(const MatmulArgs& a) { return a.y.size() > 0 && !a.packed && !a.sample; }
 
 void run(const MatmulArgs& a) {
   const MatmulSizes s(a);

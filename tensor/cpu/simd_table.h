@@ -117,6 +117,22 @@ struct ClassRows {
   float smoothing;
 };
 
+// A step of a recurrent layer for n hidden units of one sequence (tensor/kernels.h). Gates lie gate_step apart in p, kept and the
+// gradients, recurrent_step apart in r.
+enum class CellKind : uint8_t { tanh, relu, lstm, gru };  // as sono::Cell
+struct CellStep {
+  const float *p, *r, *h_before;
+  float *c, *h, *kept, *extra;  // c: in place; kept and extra may be null
+  int64_t n, gate_step, recurrent_step;
+};
+struct CellGradient {
+  const float *g, *kept, *extra, *y;  // g: the gradient of h'
+  const float* before;                // an LSTM's c, a GRU's h, before the step
+  float *gc, *gh;                     // gc: of c', becomes that of c. gh: written, what of h does not pass through r
+  float *gx, *gr;                     // written: the gradients of p and r
+  int64_t n, gate_step;
+};
+
 struct Simd {
   const char* name;
   int lanes;                              // floats of the widest vector
@@ -150,6 +166,11 @@ struct Simd {
   void (*dots)(const float* matrix, int64_t K, int64_t n, const float* v, float* y);                 // y[i] = sum of matrix[i * K + k] * v[k]
   void (*combine)(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v, float* y);  // y[j] = sum of v[k] * matrix[k * ld + j]
   void (*activate)(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);                  // in place
+
+  // sample[i] = u < y[i], u the (first + i)-th of random_uniform(…, seed, stream).
+  void (*bernoulli)(const float* y, int64_t n, uint64_t first, uint64_t seed, uint64_t stream, float* sample);
+  void (*cell)(CellKind, const CellStep&);
+  void (*cell_gradient)(CellKind, const CellGradient&);
 
   // Pooling of a row; x is an image, y and index the row's first pixel. *_at and *_unpool say whether every index lay in its window;
   // *_unpool write all positions of the windows.

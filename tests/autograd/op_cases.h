@@ -438,10 +438,37 @@ inline std::vector<OpCase> fourier_cases() {
   };
 }
 
+// y, h and c of a layer as one value; inputs x, the four weights, h and, of an LSTM, c.
+inline std::vector<OpCase> recurrent_cases() {
+  std::vector<OpCase> cases;
+  const auto add = [&](const std::string& name, Cell cell, const SequenceOptions& o) {
+    const int64_t N = 2, T = 3, in = 2, H = 2, width = gates(cell) * H;
+    std::vector<Shape> shapes{{N, T, in}, {in, width}, {H, width}, {width}, {width}, {N, H}};
+    if (cell == Cell::lstm) shapes.push_back({N, H});
+    const auto run = [=](const Inputs& x) {
+      const SequenceResult r = recurrent(cell, x[0], {x[1], x[2], x[3], x[4]}, {x[5], cell == Cell::lstm ? x[6] : Tensor()}, o);
+      std::vector<Tensor> parts{reshape(r.y, {-1, H}), r.state.h};
+      if (r.state.c) parts.push_back(r.state.c);
+      return concat(parts, 0);
+    };
+    cases.push_back({name, shapes, run, -1, 1});
+  };
+  add("rnn", Cell::tanh, {});
+  add("lstm", Cell::lstm, {});
+  add("gru", Cell::gru, {});
+  add("lstm reverse, lengths", Cell::lstm, {.lengths = {3, 1}, .reverse = true});
+  add("gru reverse, lengths", Cell::gru, {.lengths = {2, 0}, .reverse = true});
+  add("gru lengths", Cell::gru, {.lengths = {2, 3}});
+  cases.push_back({"lstm no bias, no state", {{2, 3, 2}, {2, 8}, {2, 8}}, [](auto& x) {
+                     return recurrent(Cell::lstm, x[0], {x[1], x[2], {}, {}}).y;
+                   }, -1, 1});
+  return cases;
+}
+
 inline std::vector<OpCase> op_cases() {
   std::vector<OpCase> all;
   for (auto* group : {elementwise_cases, binary_cases, reduction_cases, shape_cases, product_cases, conv_cases, pool_cases, norm_cases,
-                      loss_cases, resample_cases, fourier_cases})
+                      loss_cases, resample_cases, fourier_cases, recurrent_cases})
     for (OpCase& c : group()) all.push_back(std::move(c));
   return all;
 }

@@ -51,7 +51,11 @@ inline Tensor normal(const Shape& shape, uint64_t stream, double mean = 0, doubl
 
 template <class Args>
 std::vector<Tensor*> tensors(Args& a) {
-  if constexpr (requires { a.gpooled; })
+  if constexpr (requires { a.gr; })
+    return {&a.gy, &a.gh, &a.gc, &a.weight, &a.h0, &a.c0, &a.y, &a.kept, &a.extra, &a.gx, &a.gh0, &a.gc0, &a.gr, &a.before};
+  else if constexpr (requires { a.kept; })
+    return {&a.x, &a.weight, &a.bias, &a.h0, &a.c0, &a.y, &a.h, &a.c, &a.kept, &a.extra};
+  else if constexpr (requires { a.gpooled; })
     return {&a.gy, &a.gpooled, &a.x, &a.scale, &a.shift, &a.mean, &a.rstd, &a.gx, &a.gscale, &a.gshift};
   else if constexpr (requires { a.ggrid; })
     return {&a.x, &a.grid, &a.gy, &a.gx, &a.ggrid};

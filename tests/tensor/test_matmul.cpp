@@ -57,3 +57,59 @@ TEST_CASE("matmul: NaN and infinity reach their row and column and nothing else"
       a.b.data<float>()[a.b.size() - 1] = static_cast<float>(infinite);
     });
 }
+
+TEST_CASE("matmul: one row, one column") {
+  for (int transposes : {0, 1, 2, 3})
+    for (int64_t K : {1, 7, 33, 300}) {
+      check(1, 1, 1, 130, K, transposes & 1, transposes & 2, K % 2);
+      check(1, 1, 130, 1, K, transposes & 1, transposes & 2, K % 2);
+      check(1, 1, 1, 1, K, transposes & 1, transposes & 2, true);
+    }
+}
+
+TEST_CASE("matmul: slivers of A where its rows are a power of two apart") {
+  for (int transposes : {0, 1, 2, 3}) check(1, 1, 75, 140, 512, transposes & 1, transposes & 2, true);
+}
+
+TEST_CASE("matmul: activations") {
+  for (kernels::Activation activation : {kernels::Activation::relu, kernels::Activation::sigmoid, kernels::Activation::tanh})
+    for (int64_t M : {1, 20, 100}) {
+      MatmulArgs a{normal({M, 300}, 1), normal({300, 37}, 2, 0, 0.05), normal({M, 37}, 3)};
+      a.bias = normal({37}, 4), a.activation = activation;
+      a.a.data<float>()[5] = static_cast<float>(not_a_number);
+      check_kernel(kernels::matmul, a, {&MatmulArgs::y}, "activation " + std::to_string(static_cast<int>(activation)));
+    }
+}
+
+TEST_CASE("matmul: a packed operand gives the same bits") {
+  for (bool transposed : {false, true})
+    for (int64_t N : {5, 16, 50}) {
+      MatmulArgs a{normal({30, 40}, 1), normal(transposed ? Shape{N, 40} : Shape{40, N}, 2), normal({30, N}, 3), false, transposed};
+      MatmulArgs b = a;
+      const auto& entry = kernels::matmul.choose(a);
+      b.packed = entry.pack(a), b.b = normal(a.b.shape(), 9), b.y = normal({30, N}, 5);  // b itself is not read
+      entry.run(a);
+      entry.run(b);
+      CHECK(std::memcmp(a.y.raw(), b.y.raw(), static_cast<size_t>(a.y.bytes())) == 0);
+    }
+}
+
+TEST_CASE("matmul: samples are those of random_uniform, with any entry, instruction set and number of threads") {
+  const cpu::Isa before = cpu::isa();
+  for (cpu::Isa isa : {cpu::Isa::baseline, cpu::Isa::v3, cpu::Isa::v4})
+    for (int threads : {1, 3}) {
+      if (!cpu::has_isa(isa)) continue;
+      cpu::set_isa(isa), set_threads(threads);
+      for (int64_t N : {1, 63, 500})
+        for (const auto& entry : kernels::matmul.cpu) {
+          MatmulArgs a{normal({100, 20}, 1), normal({20, N}, 2), normal({100, N}, 3)};
+          a.activation = kernels::Activation::sigmoid, a.sample = guarded({100, N}, Dtype::f32), a.seed = 11, a.stream = 1ull << 40;
+          if (!entry.fits(a)) continue;
+          entry.run(a);
+          CHECK(guards_hold(a.sample));
+          const Tensor u = random_uniform({100, N}, a.seed, a.stream);
+          for (int64_t i = 0; i < u.size(); i++) REQUIRE(a.sample.data<float>()[i] == (u.data<float>()[i] < a.y.data<float>()[i]));
+        }
+    }
+  cpu::set_isa(before), set_threads(0);
+}

@@ -21,6 +21,9 @@ void panels(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t
 void dots(const float* matrix, int64_t K, int64_t n, const float* v, float* y);
 void combine(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v, float* y);
 void activate(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);
+void bernoulli(const float* y, int64_t n, uint64_t first, uint64_t seed, uint64_t stream, float* sample);
+void cell(CellKind kind, const CellStep& s);
+void cell_gradient(CellKind kind, const CellGradient& s);
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index);
 bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* index);
 bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* index);
@@ -85,6 +88,9 @@ const Simd table = {
     .dots = dots,
     .combine = combine,
     .activate = activate,
+    .bernoulli = bernoulli,
+    .cell = cell,
+    .cell_gradient = cell_gradient,
     .max_pool_row = max_pool_row,
     .max_pool_at_row = max_pool_at_row,
     .max_unpool_row = max_unpool_row,
