@@ -4,6 +4,8 @@
 //   bf16        operands rounded to bf16, any geometry, where precision() says so (bf16_conv.cpp)
 //   winograd4   3 x 3 (and kD x 3 x 3), stride 1, f32: F(4x4, 3x3), a quarter of the multiplications (conv_winograd.cpp)
 //   winograd2   the same by F(2x2, 3x3), for small images
+//   narrow      one to three channels by 3, 5 or 7 taps, f32: the taps in registers (conv_narrow.cpp)
+//   depthwise   as many groups as channels, f32: vectors over channels (conv_depthwise.cpp)
 //   rows        matrix products over overlapping rows, any geometry, f32 (conv_rows.cpp)
 //   reference   the definition, any geometry, f32 and f64
 #include <algorithm>
@@ -83,20 +85,37 @@ void weight(const ConvArgs& a) {
 constexpr Implementation<ConvArgs> forward[] = {{"bf16", bf16::fits, bf16::forward, nullptr, bf16::pack_forward},
                                                 {"winograd4", winograd::fits<4>, winograd::forward<4>},
                                                 {"winograd2", winograd::fits<2>, winograd::forward<2>},
-                                                {"rows", rows::fits, rows::forward},
+                                                {"narrow", narrow::fits, narrow::forward, narrow::cost, narrow::pack},
+                                                {"depthwise", depthwise::fits, depthwise::forward, depthwise::cost},
+                                                {"rows", rows::fits, rows::forward, rows::forward_cost, rows::pack},
                                                 {"reference", reference::fits, reference::forward}};
 constexpr Implementation<ConvArgs> input[] = {{"bf16", bf16::fits, bf16::input, nullptr, bf16::pack_input},
                                               {"winograd4", winograd::fits<4>, winograd::input<4>},
                                               {"winograd2", winograd::fits<2>, winograd::input<2>},
-                                              {"rows", rows::fits, rows::input},
+                                              {"depthwise", depthwise::fits, depthwise::input, depthwise::cost},
+                                              {"rows", rows::fits, rows::input, rows::input_cost, rows::pack_input},
                                               {"reference", reference::fits, reference::input}};
 constexpr Implementation<ConvArgs> weight[] = {{"bf16", bf16::fits, bf16::weight},
                                                {"winograd4", winograd::fits<4>, winograd::weight<4>},
                                                {"winograd2", winograd::fits<2>, winograd::weight<2>},
-                                               {"rows", rows::fits, rows::weight},
+                                               {"narrow", narrow::fits, narrow::weight, narrow::cost},
+                                               {"depthwise", depthwise::fits, depthwise::weight, depthwise::cost},
+                                               {"rows", rows::fits, rows::weight, rows::weight_cost},
                                                {"reference", reference::fits, reference::weight}};
 
+template <class Op>
+void map_in_place(const Op& op, float* y, int64_t n) {
+  MapArgs a{.op = &op, .name = Op::name, .dtype = Dtype::f32, .in = {y}, .out = y, .rank = 1, .size = n};
+  a.shape[0] = n, a.stride[0][0] = 1;
+  map_table(Device::cpu).unary[elementwise::IndexOf<Op, elementwise::Unary>::value](a);
+}
+
 }  // namespace
+
+void activate(Activation activation, float* y, int64_t n) {
+  if (activation == Activation::sigmoid) map_in_place(elementwise::Sigmoid{}, y, n);
+  if (activation == Activation::tanh) map_in_place(elementwise::Tanh{}, y, n);
+}
 
 Kernel<ConvArgs> conv2d{"conv2d", forward, {}}, conv2d_input{"conv2d_input", input, {}}, conv2d_weight{"conv2d_weight", weight, {}};
 Kernel<ConvArgs> conv3d{"conv3d", forward, {}}, conv3d_input{"conv3d_input", input, {}}, conv3d_weight{"conv3d_weight", weight, {}};

@@ -4,11 +4,35 @@
 
 namespace sono::kernels {
 
-namespace rows {  // conv_rows.cpp: any geometry
+// y = activation(y) for n values, but relu, which kernels apply in registers.
+void activate(Activation activation, float* y, int64_t n);
+
+namespace narrow {  // conv_narrow.cpp: one to three channels, kernel rows of 3, 5 or 7 taps
+bool fits(const ConvArgs& a);
+void forward(const ConvArgs& a);
+void weight(const ConvArgs& a);
+Tensor pack(const ConvArgs& a);
+double cost(const ConvArgs& a);  // this and those below: conv_cost.cpp
+}  // namespace narrow
+
+namespace depthwise {  // conv_depthwise.cpp: as many groups as channels, in and out
 bool fits(const ConvArgs& a);
 void forward(const ConvArgs& a);
 void input(const ConvArgs& a);
 void weight(const ConvArgs& a);
+double cost(const ConvArgs& a);
+}  // namespace depthwise
+
+namespace rows {  // conv_rows.cpp, conv_weight.cpp: any geometry
+bool fits(const ConvArgs& a);
+void forward(const ConvArgs& a);
+void input(const ConvArgs& a);
+void weight(const ConvArgs& a);
+Tensor pack(const ConvArgs& a);
+Tensor pack_input(const ConvArgs& a);
+double forward_cost(const ConvArgs& a);
+double input_cost(const ConvArgs& a);
+double weight_cost(const ConvArgs& a);
 }  // namespace rows
 
 namespace winograd {  // conv_winograd.cpp: 3 x 3 (and kD x 3 x 3), stride 1, by F(Tile x Tile, 3 x 3); Tile is 4 or 2

@@ -24,37 +24,58 @@ namespace {
 
 using cpu::padded_columns, cpu::Product, cpu::scratch, cpu::simd;
 
-// Weights as the products read them: group g, tap t at group(g) + t * step, rows `ld` floats apart, readable up to padded_columns.
+// Columns of a register tile, and how many floats the rows of a panel of `columns` have.
+int64_t block_of() { return 2 * simd().lanes; }
+int64_t blocked_columns(int64_t columns) {
+  const int64_t rest = columns % block_of();
+  return columns - rest + (rest > 0 ? padded_columns(rest) : 0);
+}
+
+// Weights as the products read them. Group after group, block of columns after block (of the width of a register tile, so that a panel is
+// contiguous: rows 256 bytes apart would fight for the same lines of the cache), tap after tap, `depth` rows.
 struct Panels {
   Tensor memory;
-  const float* data;
-  int64_t ld, step, group_step;
-  const float* at(int64_t group, int64_t tap) const { return data + group * group_step + tap * step; }
+  int64_t taps, depth, columns;
+  int64_t ld(int64_t first) const { return std::min(block_of(), padded_columns(columns - first)); }
+  const float* at(int64_t group, int64_t first, int64_t tap) const {
+    return memory.data<float>() + (group * blocked_columns(columns) + first) * taps * depth + tap * depth * ld(first);
+  }
 };
 
-// (Cg, Og) per tap; the weights themselves where their rows need no padding.
+// f(where the rows of a panel go, group, first column, tap).
+template <class F>
+Panels make_panels(const Shapes& s, int64_t depth, int64_t columns, F f) {
+  Panels panels{Tensor::zeros({s.groups * s.taps * depth, blocked_columns(columns)}), s.taps, depth, columns};
+  const int64_t blocks = (columns + block_of() - 1) / block_of(),
+                grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, depth * block_of()));
+  parallel_for(s.groups * blocks * s.taps, grain, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++) {
+      const int64_t group = i / (blocks * s.taps), column = i / s.taps % blocks * block_of(), tap = i % s.taps;
+      f(const_cast<float*>(panels.at(group, column, tap)), group, column, tap);
+    }
+  });
+  return panels;
+}
+
+// (Cg, Og) per tap; the weights themselves where their rows are those of the only panel.
 Panels forward_panels(const ConvArgs& a, const Shapes& s) {
+  if (a.packed) return {a.packed, s.taps, s.Cg, s.Og};
+  if (s.groups == 1 && blocked_columns(s.Og) == s.Og && s.Og <= block_of()) return {a.w, s.taps, s.Cg, s.Og};
   const float* w = a.w.data<float>();
-  const int64_t ld = padded_columns(s.Og);
-  if (ld == s.Og) return {a.w, w, s.O, s.Cg * s.O, s.Og};
-  const Tensor memory = Tensor::zeros({s.groups * s.taps * s.Cg * ld});
-  float* to = memory.data<float>();
-  for (int64_t g = 0; g < s.groups; g++)
-    for (int64_t row = 0; row < s.taps * s.Cg; row++, to += ld) std::copy_n(w + row * s.O + g * s.Og, s.Og, to);
-  return {memory, memory.data<float>(), ld, s.Cg * ld, s.taps * s.Cg * ld};
+  return make_panels(s, s.Cg, s.Og, [&](float* to, int64_t group, int64_t first, int64_t tap) {
+    const int64_t columns = std::min(block_of(), s.Og - first), ld = std::min(block_of(), padded_columns(s.Og - first));
+    for (int64_t c = 0; c < s.Cg; c++) std::copy_n(w + (tap * s.Cg + c) * s.O + group * s.Og + first, columns, to + c * ld);
+  });
 }
 
 // Transposed, (Og, Cg) per tap.
 Panels input_panels(const ConvArgs& a, const Shapes& s) {
+  if (a.packed) return {a.packed, s.taps, s.Og, s.Cg};
   const float* w = a.w.data<float>();
-  const int64_t ld = padded_columns(s.Cg);
-  const Tensor memory = ld == s.Cg ? Tensor({s.groups * s.taps * s.Og * ld}) : Tensor::zeros({s.groups * s.taps * s.Og * ld});
-  float* to = memory.data<float>();
-  parallel_for(s.groups * s.taps, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, s.Og * s.Cg)), [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; i++)
-      simd().transpose(w + i % s.taps * s.Cg * s.O + i / s.taps * s.Og, s.O, s.Cg, s.Og, to + i * s.Og * ld, ld);
+  return make_panels(s, s.Og, s.Cg, [&](float* to, int64_t group, int64_t first, int64_t tap) {
+    const int64_t columns = std::min(block_of(), s.Cg - first), ld = std::min(block_of(), padded_columns(s.Cg - first));
+    simd().transpose(w + (tap * s.Cg + first) * s.O + group * s.Og, s.O, columns, s.Og, to, ld);
   });
-  return {memory, to, ld, s.Og * ld, s.taps * s.Og * ld};
 }
 
 Tensor padded_bias(const ConvArgs& a, const Shapes& s) {
@@ -71,16 +92,29 @@ int64_t rows_per_job(double flops_per_row) {
   return std::clamp<int64_t>(static_cast<int64_t>(target / std::max(1.0, flops_per_row)), 1, 8);
 }
 
-// y (pixels, O) = x (pixels, C) times one panel per group.
-void pointwise(const float* x, int64_t C, int64_t Cg, const Panels& panels, const Tensor& bias, float* y, int64_t O, int64_t Og,
-               int64_t pixels) {
+// y (pixels, O) = x (pixels, C) times one matrix per group.
+void pointwise(const float* x, int64_t C, int64_t Cg, const Panels& panels, const Tensor& bias, Activation activation, float* y, int64_t O,
+               int64_t Og, int64_t pixels) {
   const int64_t chunk = std::clamp<int64_t>(static_cast<int64_t>(2e6 / (2.0 * static_cast<double>(Cg * O) + 1)), 64, 4096);
   parallel_for(pixels, chunk, [&](int64_t first, int64_t last) {
-    for (int64_t g = 0; g < C / Cg; g++) {
-      const float *from = x + first * C + g * Cg, *w = panels.at(g, 0);
-      simd().product({&from, &w, 1, Cg, last - first, Og, C, 1, panels.ld, y + first * O + g * Og, O,
-                      bias ? bias.data<float>() + g * padded_columns(Og) : nullptr});
-    }
+    for (int64_t g = 0; g < C / Cg; g++)
+      for (int64_t o = 0; o < Og; o += block_of()) {
+        const float *from = x + first * C + g * Cg, *w = panels.at(g, o, 0);
+        simd().product({.x = &from,
+                        .w = &w,
+                        .taps = 1,
+                        .depth = Cg,
+                        .rows = last - first,
+                        .columns = std::min(block_of(), Og - o),
+                        .row = C,
+                        .step = 1,
+                        .ldw = panels.ld(o),
+                        .y = y + first * O + g * Og + o,
+                        .ldy = O,
+                        .bias = bias ? bias.data<float>() + g * padded_columns(Og) + o : nullptr,
+                        .relu = activation == Activation::relu});
+      }
+    activate(activation, y + first * O, (last - first) * O);
   });
 }
 
@@ -95,7 +129,10 @@ void for_each_tap(const Shapes& s, int axis, int64_t kernel, int64_t size, int64
 
 }  // namespace
 
-bool fits(const ConvArgs& a) { return a.y.dtype() == Dtype::f32 && a.activation == Activation::none; }
+bool fits(const ConvArgs& a) { return a.y.dtype() == Dtype::f32; }
+
+Tensor pack(const ConvArgs& a) { return forward_panels(a, Shapes(a)).memory; }
+Tensor pack_input(const ConvArgs& a) { return input_panels(a, Shapes(a)).memory; }
 
 void forward(const ConvArgs& a) {
   const Shapes s(a);
@@ -103,7 +140,7 @@ void forward(const ConvArgs& a) {
   const Tensor bias = padded_bias(a, s);
   const float* x = a.x.data<float>();
   if (a.y.size() == 0) return;
-  if (s.pointwise()) return pointwise(x, s.C, s.Cg, panels, bias, a.y.data<float>(), s.O, s.Og, s.N * s.D * s.H * s.W);
+  if (s.pointwise()) return pointwise(x, s.C, s.Cg, panels, bias, a.activation, a.y.data<float>(), s.O, s.Og, s.N * s.D * s.H * s.W);
 
   const Rows wanted{s.W, s.C, -s.padding[2], (s.Wo - 1) * s.stride[2] + (s.kW - 1) * s.dilation[2] + 1 - s.padding[2]};
   const int64_t block = rows_per_job(2.0 * static_cast<double>(s.Wo * s.taps * s.Cg * s.O)), blocks = (s.Ho + block - 1) / block;
@@ -121,21 +158,34 @@ void forward(const ConvArgs& a) {
              row < std::min(s.H, top + (i1 - 1 - i0) * s.stride[1] + (s.kH - 1) * s.dilation[1] + 1); row++)
           wanted.copy(source(plane, row), copies + (t * span + row - top) * row_floats);
       });
+    float* y = a.y.data<float>() + ((n * s.Do + d) * s.Ho + i0) * s.Wo * s.O;
     std::vector<const float*> xs(s.taps), ws(s.taps);
-    for (int64_t i = i0; i < i1; i++)
-      for (int64_t g = 0; g < s.groups; g++) {
-        int64_t taps = 0;
-        for_each_tap(s, 0, s.kD, s.D, d, [&](int64_t t, int64_t plane) {
-          for_each_tap(s, 1, s.kH, s.H, i, [&](int64_t u, int64_t row) {
-            const float* from = (copies ? copies + (t * span + row - top) * row_floats : source(plane, row)) + g * s.Cg;
-            for (int64_t v = 0; v < steps; v++, taps++)
-              xs[taps] = from + v * s.dilation[2] * s.C, ws[taps] = panels.at(g, (t * s.kH + u) * s.kW + v);
+    for (int64_t g = 0; g < s.groups; g++)
+      for (int64_t o = 0; o < s.Og; o += block_of())
+        for (int64_t i = i0; i < i1; i++) {
+          int64_t taps = 0;
+          for_each_tap(s, 0, s.kD, s.D, d, [&](int64_t t, int64_t plane) {
+            for_each_tap(s, 1, s.kH, s.H, i, [&](int64_t u, int64_t row) {
+              const float* from = (copies ? copies + (t * span + row - top) * row_floats : source(plane, row)) + g * s.Cg;
+              for (int64_t v = 0; v < steps; v++, taps++)
+                xs[taps] = from + v * s.dilation[2] * s.C, ws[taps] = panels.at(g, o, (t * s.kH + u) * s.kW + v);
+            });
           });
-        });
-        simd().product({xs.data(), ws.data(), taps, columns_per_tap * s.Cg, s.Wo, s.Og, s.stride[2] * s.C, 1, panels.ld,
-                        a.y.data<float>() + ((n * s.Do + d) * s.Ho + i) * s.Wo * s.O + g * s.Og, s.O,
-                        bias ? bias.data<float>() + g * padded_columns(s.Og) : nullptr});
-      }
+          simd().product({.x = xs.data(),
+                          .w = ws.data(),
+                          .taps = taps,
+                          .depth = columns_per_tap * s.Cg,
+                          .rows = s.Wo,
+                          .columns = std::min(block_of(), s.Og - o),
+                          .row = s.stride[2] * s.C,
+                          .step = 1,
+                          .ldw = panels.ld(o),
+                          .y = y + (i - i0) * s.Wo * s.O + g * s.Og + o,
+                          .ldy = s.O,
+                          .bias = bias ? bias.data<float>() + g * padded_columns(s.Og) + o : nullptr,
+                          .relu = a.activation == Activation::relu});
+        }
+    activate(a.activation, y, (i1 - i0) * s.Wo * s.O);
   });
 }
 
@@ -173,7 +223,7 @@ void input(const ConvArgs& a) {
   const Panels panels = input_panels(a, s);
   const float* y = a.y.data<float>();
   if (a.x.size() == 0) return;
-  if (s.pointwise()) return pointwise(y, s.O, s.Og, panels, {}, a.x.data<float>(), s.C, s.Cg, s.N * s.D * s.H * s.W);
+  if (s.pointwise()) return pointwise(y, s.O, s.Og, panels, {}, Activation::none, a.x.data<float>(), s.C, s.Cg, s.N * s.D * s.H * s.W);
 
   const std::vector<Phase> all = phases(s);
   Rows wanted{s.Wo, s.O, 0, 0};
@@ -194,21 +244,31 @@ void input(const ConvArgs& a) {
           wanted.copy(source(plane, row), copies + (t * span + row - top) * row_floats);
       });
     std::vector<const float*> ys(s.taps), ws(s.taps);
-    for (int64_t i = i0; i < i1; i++)
-      for (int64_t g = 0; g < s.groups; g++)
-        for (const Phase& phase : all) {
-          int64_t taps = 0;
-          for_each_reader(s, 0, s.kD, s.Do, d, [&](int64_t t, int64_t plane) {
-            for_each_reader(s, 1, s.kH, s.Ho, i, [&](int64_t u, int64_t row) {
-              const float* from =
-                  (copies ? copies + (t * span + row - top) * row_floats - wanted.first * s.O : source(plane, row)) + g * s.Og;
-              for (const auto& [v, column] : phase.taps)
-                ys[taps] = from + column * s.O, ws[taps++] = panels.at(g, (t * s.kH + u) * s.kW + v);
+    for (int64_t g = 0; g < s.groups; g++)
+      for (int64_t c = 0; c < s.Cg; c += block_of())
+        for (int64_t i = i0; i < i1; i++)
+          for (const Phase& phase : all) {
+            int64_t taps = 0;
+            for_each_reader(s, 0, s.kD, s.Do, d, [&](int64_t t, int64_t plane) {
+              for_each_reader(s, 1, s.kH, s.Ho, i, [&](int64_t u, int64_t row) {
+                const float* from =
+                    (copies ? copies + (t * span + row - top) * row_floats - wanted.first * s.O : source(plane, row)) + g * s.Og;
+                for (const auto& [v, column] : phase.taps)
+                  ys[taps] = from + column * s.O, ws[taps++] = panels.at(g, c, (t * s.kH + u) * s.kW + v);
+              });
             });
-          });
-          simd().product({ys.data(), ws.data(), taps, s.Og, phase.pixels, s.Cg, s.O, 1, panels.ld,
-                          a.x.data<float>() + (((n * s.D + d) * s.H + i) * s.W + phase.first) * s.C + g * s.Cg, s.stride[2] * s.C});
-        }
+            simd().product({.x = ys.data(),
+                            .w = ws.data(),
+                            .taps = taps,
+                            .depth = s.Og,
+                            .rows = phase.pixels,
+                            .columns = std::min(block_of(), s.Cg - c),
+                            .row = s.O,
+                            .step = 1,
+                            .ldw = panels.ld(c),
+                            .y = a.x.data<float>() + (((n * s.D + d) * s.H + i) * s.W + phase.first) * s.C + g * s.Cg + c,
+                            .ldy = s.stride[2] * s.C});
+          }
   });
 }
 

@@ -3,7 +3,6 @@
 // A register tile of dW stays in registers over some 160 pixels, whose inputs and gradients are in the first-level cache. The rows of y are
 // cut into at most 16 chunks, each with its own sum, which are added in order: the same bits with any number of threads. Jobs are chunks x
 // rows of the kernel x blocks of two vectors of output channels. Where a product would not fill vectors and registers there are other ways:
-//   single       one input channel, kW = 3: three rows of the kernel at once, nine tiles of dW in registers
 //   unfolded     few inputs (kW * C < 10): the inputs of a pixel are copied side by side
 //   transposed   few output channels: dW^T = dY^T x
 #include <vector>
@@ -19,11 +18,10 @@ namespace {
 
 using cpu::padded_columns, cpu::scratch, cpu::simd;
 
-enum class Way { rows, single, unfolded, transposed };
+enum class Way { rows, unfolded, transposed };
 
 Way way_of(const Shapes& s) {
   if (!s.joined()) return Way::rows;
-  if (s.C == 1 && s.kW == 3) return Way::single;
   if (s.kD * s.kH > 1 && s.kW * s.C < 10) return Way::unfolded;
   return s.kW * s.C % simd().lanes == 0 && s.O <= std::max(1, simd().lanes / 4) ? Way::transposed : Way::rows;
 }
@@ -49,7 +47,7 @@ void add_up(const float* partial, int64_t count, int64_t size, float* out) {
   });
 }
 
-// A range of rows of y, a block of output channels of one group, and one row (t, u) of the kernel (all of them: single, unfolded).
+// A range of rows of y, a block of output channels of one group, and one row (t, u) of the kernel (all of them: unfolded).
 struct Job {
   const Shapes& s;
   Way way;
@@ -60,15 +58,9 @@ struct Job {
 
   Rows wanted{s.W, s.C, -s.padding[2], (s.Wo - 1) * s.stride[2] + (s.kW - 1) * s.dilation[2] + 1 - s.padding[2]};
   int64_t kernel_row = s.kW * s.Cg, depth = s.taps * s.C, row_floats = wanted.pixels() * s.C;
-  bool copies_gradients = way != Way::transposed && padded_columns(columns) != columns;
+  // Whole vectors are read, and gradients that lie far apart would fight for the same lines of the cache.
+  bool copies_gradients = way != Way::transposed && (padded_columns(columns) != columns || (s.O > columns && kernel_row > 16));
   int64_t ld_y = copies_gradients ? padded_columns(columns) : s.O;
-
-  void run() const {
-    if (way == Way::single)
-      run_single();
-    else
-      run_products();
-  }
 
   // The row of x that row (n, d, i) of y reads with row (t, u) of the kernel; null outside.
   const float* source(int64_t row, int64_t t, int64_t u) const {
@@ -82,8 +74,10 @@ struct Job {
   const float* gradients(int64_t row, float* to) const {
     const float* g = y + row * s.Wo * s.O + group * s.Og + first_o;
     if (to) {
-      for (int64_t j = 0; j < s.Wo; j++)
-        for (int64_t o = 0; o < ld_y; o++) to[j * ld_y + o] = o < columns ? g[j * s.O + o] : 0.0f;
+      for (int64_t j = 0; j < s.Wo; j++) {
+        std::copy_n(g + j * s.O, columns, to + j * ld_y);
+        std::fill(to + j * ld_y + columns, to + (j + 1) * ld_y, 0.0f);
+      }
       g = to;
     }
     if (bias) simd().add_column_sums(g, s.Wo, columns, ld_y, bias);
@@ -102,15 +96,16 @@ struct Job {
     }
   }
 
-  void run_products() const {
+  void run() const {
     const int64_t group_rows = std::max<int64_t>(1, 160 / s.Wo), x_floats = way == Way::unfolded ? s.Wo * depth : row_floats;
-    const bool copy_x = way == Way::unfolded || !wanted.in_place();
+    const bool whole = way != Way::rows || (s.joined() && (wanted.in_place() || s.C < 12));  // all taps of a kernel row at once
+    const bool copy_x = way == Way::unfolded || (whole && !wanted.in_place());
     float *xcopy = copy_x ? scratch(0, group_rows * x_floats + 64) : nullptr,
           *padded = way == Way::unfolded ? scratch(2, row_floats + 64) : nullptr;
     float* ycopy = copies_gradients ? scratch(1, group_rows * s.Wo * ld_y) : nullptr;
     float* swapped = way == Way::transposed ? scratch(3, columns * kernel_row) : nullptr;
     if (swapped) std::fill_n(swapped, columns * kernel_row, 0.0f);
-    std::vector<const float*> xs(group_rows), ys(group_rows), shifted(group_rows);
+    std::vector<const float*> xs(group_rows), ys(group_rows), shifted(group_rows), gs(group_rows);
     for (int64_t row = first_row; row < last_row;) {
       int64_t taps = 0;
       for (; row < last_row && taps < group_rows; row++) {
@@ -118,11 +113,11 @@ struct Job {
         if (!from && !bias) continue;
         ys[taps] = gradients(row, ycopy ? ycopy + taps * s.Wo * ld_y : nullptr);
         if (!from) continue;
-        xs[taps] = copy_x ? xcopy + taps * x_floats : from + group * s.Cg;
+        xs[taps] = copy_x ? xcopy + taps * x_floats : from + wanted.first * s.C + group * s.Cg;
         if (way == Way::unfolded)
           unfold_row(row, padded, xcopy + taps * x_floats);
         else if (copy_x)
-          wanted.copy(from, xcopy + taps * x_floats), xs[taps] += group * s.Cg;
+          wanted.copy(from, xcopy + taps * x_floats);
         taps++;
       }
       if (swapped) {
@@ -130,38 +125,22 @@ struct Job {
             {ys.data(), xs.data(), taps, s.Wo, columns, kernel_row, 1, s.O, s.stride[2] * s.C, swapped, kernel_row, nullptr, true});
         continue;
       }
-      const bool whole = way == Way::unfolded || s.joined();  // all taps of a kernel row at once
-      const int64_t size = way == Way::unfolded ? depth
-                           : whole              ? kernel_row
-                                                : s.Cg,
-                    step = way == Way::unfolded ? depth : s.stride[2] * s.C;
-      for (int64_t v = 0; v < (whole ? 1 : s.kW); v++) {
-        for (int64_t i = 0; i < taps; i++) shifted[i] = xs[i] + v * s.dilation[2] * s.C;
-        simd().product({shifted.data(), ys.data(), taps, s.Wo, size, columns, 1, step, ld_y, dw + v * s.Cg * s.O, s.O, nullptr, true});
+      if (whole) {
+        const int64_t size = way == Way::unfolded ? depth : kernel_row, step = way == Way::unfolded ? depth : s.stride[2] * s.C;
+        simd().product({xs.data(), ys.data(), taps, s.Wo, size, columns, 1, step, ld_y, dw, s.O, nullptr, true});
+        continue;
+      }
+      for (int64_t v = 0; v < s.kW; v++) {  // over the pixels that tap v does not read from the padding
+        const int64_t start = v * s.dilation[2] - s.padding[2], stride = s.stride[2];
+        const int64_t lo = start >= 0 ? 0 : (-start + stride - 1) / stride, hi = std::min(s.Wo, (s.W - 1 - start + stride) / stride);
+        if (s.W - 1 < start || lo >= hi) continue;
+        for (int64_t i = 0; i < taps; i++) shifted[i] = xs[i] + (v * s.dilation[2] + lo * stride) * s.C, gs[i] = ys[i] + lo * ld_y;
+        simd().product(
+            {shifted.data(), gs.data(), taps, hi - lo, s.Cg, columns, 1, stride * s.C, ld_y, dw + v * s.Cg * s.O, s.O, nullptr, true});
       }
     }
     for (int64_t k = 0; swapped && k < kernel_row; k++)
       for (int64_t o = 0; o < columns; o++) dw[k * s.O + o] += swapped[o * kernel_row + k];
-  }
-
-  void run_single() const {
-    const int64_t kernel_rows = s.kD * s.kH, triples = (kernel_rows + 2) / 3, width = padded_columns(columns);
-    float *copies = scratch(0, (3 * triples + 1) * row_floats), *zeros = copies + 3 * triples * row_floats;
-    float *sums = scratch(1, 9 * triples * width), *ycopy = copies_gradients ? scratch(2, s.Wo * ld_y) : nullptr;
-    std::fill_n(zeros, row_floats, 0.0f);
-    std::fill_n(sums, 9 * triples * width, 0.0f);
-    std::vector<const float*> from(3 * triples, zeros);
-    for (int64_t row = first_row; row < last_row; row++) {
-      const float* g = gradients(row, ycopy);
-      for (int64_t part = 0; part < kernel_rows; part++) {
-        const float* line = source(row, part / s.kH, part % s.kH);
-        if (line && !wanted.in_place()) wanted.copy(line, copies + part * row_floats);
-        from[part] = !line ? zeros : wanted.in_place() ? line : copies + part * row_floats;
-      }
-      for (int64_t i = 0; i < triples; i++) simd().nine_taps(from.data() + 3 * i, s.Wo, s.stride[2], g, ld_y, width, sums + 9 * i * width);
-    }
-    for (int64_t k = 0; k < s.taps; k++)
-      for (int64_t o = 0; o < columns; o++) dw[k * s.O + o] += sums[k * width + o];
   }
 };
 
@@ -172,8 +151,7 @@ void weight(const ConvArgs& a) {
   const Way way = way_of(s);
   const int64_t size = a.w.size(), with_bias = size + (a.bias ? s.O : 0);
   const Chunks chunks(s, size);
-  const int64_t parts = way == Way::single || way == Way::unfolded ? 1 : s.kD * s.kH, block = 2 * simd().lanes,
-                blocks = (s.Og + block - 1) / block;
+  const int64_t parts = way == Way::unfolded ? 1 : s.kD * s.kH, block = 2 * simd().lanes, blocks = (s.Og + block - 1) / block;
   const Tensor partial = Tensor::zeros({chunks.count * with_bias});
   parallel_for(chunks.count * parts * s.groups * blocks, 1, [&](int64_t job, int64_t) {
     const int64_t b = job % blocks, group = job / blocks % s.groups, part = job / (blocks * s.groups) % parts,

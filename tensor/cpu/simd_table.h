@@ -29,7 +29,38 @@ struct Product {
   float* y;
   int64_t ldy;
   const float* bias = nullptr;
-  bool accumulate = false;
+  bool accumulate = false, relu = false;  // relu: y = max(0, …)
+};
+
+// A row of pixels of a convolution of few channels. A part is one channel of one kernel row of `width` taps, the channel running fastest:
+// of it pixel j reads x[part][(j * stride + v) * channels], v < width.
+//   narrow          y[j * ldy + o] = bias[o] + sum over part and v of that times w[part][v * channels * ldw + o], o < columns; relu
+//   narrow_weight   sums[((part / channels * width + v) * channels + part % channels) * ldw + o] += sum over j of that times y[j * ldy + o]
+//                   bias_sums[o] += sum over j of y[j * ldy + o]
+// Rows of w, bias, sums and (narrow_weight) y hold padded_columns(columns) values.
+struct NarrowRow {
+  const float* const* x;
+  const float* const* w;
+  int64_t parts, width, stride, channels, pixels, columns, ldw;
+  float* y;
+  int64_t ldy;
+  const float* bias = nullptr;
+  bool relu = false;
+  float *sums = nullptr, *bias_sums = nullptr;
+};
+
+// Pixels of a depthwise convolution that are read by the same taps: pixel j reads x[t][j * step + c], t < taps, c < channels.
+//   depthwise          y[j * ldy + c] = bias[c] + sum over t of that times w[t][c]; relu
+//   depthwise_weight   sums[t][c] += sum over j < pixels of that times y[j * ldy + c]
+struct DepthwiseRow {
+  const float* const* x;
+  const float* const* w;
+  int64_t taps, pixels, channels, step;
+  float* y;
+  int64_t ldy;
+  const float* bias = nullptr;
+  bool relu = false;
+  float* const* sums = nullptr;
 };
 
 // Windows of a row of output pixels: pixel j sees the positions at[p] + j * step of its image, p < positions (at least one).
@@ -138,9 +169,11 @@ struct Simd {
   int lanes;                              // floats of the widest vector
   float (*multiply_adds)(int64_t steps);  // steps * 12 (of 16 lanes: 16) * lanes multiply-adds on registers: the peak, for benchmarks
   void (*product)(const Product&);
-  // sums[(3 * i + v) * columns + o] += sum over p < pixels of x[i][p * step + v] * y[p * ldy + o], i < 3, v < 3. columns: of
-  // padded_columns.
-  void (*nine_taps)(const float* const* x, int64_t pixels, int64_t step, const float* y, int64_t ldy, int64_t columns, float* sums);
+  bool (*has_narrow)(int64_t width, int64_t stride, int64_t channels);  // which of the next two there are
+  void (*narrow)(const NarrowRow&);
+  void (*narrow_weight)(const NarrowRow&);
+  void (*depthwise)(const DepthwiseRow&);
+  void (*depthwise_weight)(const DepthwiseRow&);
   // sums[o] += the sum of x[r * ld + o] over r < rows, for o < columns.
   void (*add_column_sums)(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
   float (*sum)(const float* x, int64_t n);

@@ -77,6 +77,47 @@ TEST_CASE("conv2d and its adjoints: strides, padding, dilation, kernels") {
   check_all({1, 1, 17, 13, 3, 16, {1, 7, 7}, {{1, 2, 2}, {0, 3, 3}}});
 }
 
+TEST_CASE("conv2d and its adjoints: few channels, kernel rows of 3, 5 and 7 taps") {
+  for (int64_t C : {1, 2, 3})
+    for (int64_t O : {1, 4, 6, 8, 16, 17, 24})
+      for (int64_t width : {1, 3, 4, 10, 15, 27}) check_all({2, 1, 9, width, C, O, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true});
+  for (int64_t kernel : {3, 5, 7})
+    for (int64_t stride : {1, 2})
+      for (int64_t size : {7, 11, 24, 33})
+        check_all({2, 1, size, 40 - size, 1, 7, {1, kernel, kernel}, {{1, stride, stride}, {0, kernel / 2, kernel / 2}}, true});
+  check_all({1, 1, 14, 23, 3, 32, {1, 3, 3}, {{1, 2, 2}, {0, 1, 1}}, true});
+  check_all({1, 1, 20, 23, 1, 16, {1, 2, 3}, {{1, 3, 1}, {0, 2, 0}, {1, 2, 1}}, true});
+  check_all({2, 9, 10, 12, 1, 8, {3, 3, 3}, {{1, 1, 1}, {1, 1, 1}}, true});
+  check_all({1, 9, 10, 15, 1, 8, {3, 5, 5}, {{2, 2, 2}, {1, 2, 2}}, true});
+}
+
+TEST_CASE("convolution with an activation, and with packed weights") {
+  for (auto activation : {kernels::Activation::relu, kernels::Activation::sigmoid, kernels::Activation::tanh})
+    for (auto [C, O] : {std::array<int64_t, 2>{1, 6}, {3, 16}, {5, 1}, {16, 32}}) {
+      ConvArgs a;
+      make({2, 1, 9, 11, C, O, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true}, a);
+      a.activation = activation;
+      a.x.data<float>()[a.x.size() / 2] = static_cast<float>(not_a_number);
+      check_kernel(kernels::conv2d, a, {&ConvArgs::y}, "activation " + std::to_string(static_cast<int>(activation)));
+    }
+  for (auto [C, O] : {std::array<int64_t, 2>{1, 6}, {7, 17}, {32, 32}, {16, 1}})
+    for (int64_t groups : {1, 2})
+      for (const auto* kernel : {&kernels::conv2d, &kernels::conv2d_input})
+        for (const auto& entry : kernel->cpu) {
+          ConvArgs a;
+          if (C % groups || O % groups || !entry.pack) continue;
+          make({2, 1, 9, 11, C, O, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, {1, 1, 1}, groups}}, a);
+          if (!entry.fits(a)) continue;
+          const auto out = kernel == &kernels::conv2d ? &ConvArgs::y : &ConvArgs::x;
+          entry.run(a);
+          const Tensor expected = guarded(a.*out);
+          a.packed = entry.pack(a);
+          (a.*out).fill(not_a_number);
+          entry.run(a);
+          CHECK_MESSAGE(difference(a.*out, expected, 0, false) == "", kernel->name, ":", entry.name, " packed");
+        }
+}
+
 TEST_CASE("conv2d and its adjoints: groups") {
   for (int64_t groups : {2, 3, 6})
     for (int64_t stride : {1, 2})
@@ -84,6 +125,16 @@ TEST_CASE("conv2d and its adjoints: groups") {
         check_all({2, 1, 7, 9, 6, 12, {1, kernel, kernel}, {{1, stride, stride}, {0, kernel / 2, kernel / 2}, {1, 1, 1}, groups}, true});
   check_all({1, 1, 7, 9, 33, 33, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 33}, true});
   check_all({1, 1, 7, 9, 32, 64, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, {1, 2, 2}, 2}, true});
+}
+
+TEST_CASE("conv2d and its adjoints: depthwise") {
+  for (int64_t C : {2, 7, 16, 33})
+    for (int64_t kernel : {1, 3, 5})
+      for (int64_t stride : {1, 2, 3})
+        check_all({2, 1, 9, 14, C, C, {1, kernel, kernel}, {{1, stride, stride}, {0, kernel / 2, kernel / 2}, {1, 1, 1}, C}, true});
+  check_all({1, 1, 3, 2, 8, 8, {1, 3, 5}, {{1, 1, 2}, {0, 2, 3}, {1, 1, 2}, 8}, true});
+  check_all({1, 4, 5, 19, 4, 4, {3, 3, 3}, {{1, 2, 1}, {1, 1, 1}, {1, 1, 1}, 4}, true});
+  check_all({3, 1, 50, 64, 8, 8, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 8}, true});
 }
 
 TEST_CASE("conv3d and its adjoints") {

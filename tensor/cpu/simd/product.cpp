@@ -41,6 +41,12 @@ void tile(const Product& p, int64_t xo, int64_t wo, float* y, int64_t columns) {
       }
     }
   }
+  if (p.relu) {
+#pragma GCC unroll 32
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+      for (int b = 0; b < B; b++) sum[r][b] = V{} > sum[r][b] ? V{} : sum[r][b];
+  }
   if (columns >= B * L) {
 #pragma GCC unroll 32
     for (int r = 0; r < R; r++)
@@ -92,31 +98,7 @@ void strip(const Product& p, int64_t first) {
   strip<V, B, 0, 1>(p, first);
 }
 
-// One vector of columns of nine_taps.
-template <class V>
-void nine_taps_of(const float* const* x, int64_t pixels, int64_t step, const float* y, int64_t ldy, int64_t columns, float* sums) {
-  const float *a = x[0], *b = x[1], *c = x[2];
-  V sum[9];
-#pragma GCC unroll 9
-  for (int k = 0; k < 9; k++) sum[k] = load<V>(sums + k * columns);
-  for (int64_t p = 0; p < pixels; p++, a += step, b += step, c += step) {
-    const V g = load<V>(y + p * ldy);
-#pragma GCC unroll 3
-    for (int v = 0; v < 3; v++) sum[v] += a[v] * g, sum[3 + v] += b[v] * g, sum[6 + v] += c[v] * g;
-  }
-#pragma GCC unroll 9
-  for (int k = 0; k < 9; k++) store(sums + k * columns, sum[k]);
-}
-
 }  // namespace
-
-void nine_taps(const float* const* x, int64_t pixels, int64_t step, const float* y, int64_t ldy, int64_t columns, float* sums) {
-  int64_t o = 0;
-  for (; o + lanes <= columns; o += lanes) nine_taps_of<Vec>(x, pixels, step, y + o, ldy, columns, sums + o);
-  constexpr int half = lanes > 8 ? 8 : 4;
-  if (lanes > 8 && o + half <= columns) nine_taps_of<VectorOf<half>::Float>(x, pixels, step, y + o, ldy, columns, sums + o), o += half;
-  if (o < columns) nine_taps_of<VectorOf<4>::Float>(x, pixels, step, y + o, ldy, columns, sums + o);
-}
 
 void product(const Product& p) {
   int64_t o = 0;

@@ -4,7 +4,11 @@ namespace sono::cpu::SONO_ISA {
 
 float multiply_adds(int64_t steps);
 void product(const Product& p);
-void nine_taps(const float* const* x, int64_t pixels, int64_t step, const float* y, int64_t ldy, int64_t columns, float* sums);
+bool has_narrow(int64_t width, int64_t stride, int64_t channels);
+void narrow(const NarrowRow& n);
+void narrow_weight(const NarrowRow& n);
+void depthwise(const DepthwiseRow& d);
+void depthwise_weight(const DepthwiseRow& d);
 void add_column_sums(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
 float sum(const float* x, int64_t n);
 void column_extremes(const float* x, int64_t rows, int64_t columns, bool smallest, float* y);
@@ -71,7 +75,11 @@ const Simd table = {
     .lanes = lanes,
     .multiply_adds = multiply_adds,
     .product = product,
-    .nine_taps = nine_taps,
+    .has_narrow = has_narrow,
+    .narrow = narrow,
+    .narrow_weight = narrow_weight,
+    .depthwise = depthwise,
+    .depthwise_weight = depthwise_weight,
     .add_column_sums = add_column_sums,
     .sum = sum,
     .column_extremes = column_extremes,

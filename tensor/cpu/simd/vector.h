@@ -64,6 +64,22 @@ inline float total(typename VectorOf<L>::Float v) {
   return fold<L>(v, [](auto a, auto b) { return a + b; });
 }
 
+// What holds all registers must not be moved about by the compiler's own ideas: keep() makes v pass through a register here, fresh() makes it
+// forget what it has read through p.
+template <class V>
+inline void keep([[maybe_unused]] V& v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__x86_64__)
+  asm("" : "+x"(v));
+#endif
+}
+template <class T>
+inline T* fresh(T* p) {
+  asm("" : "+r"(p));
+  return p;
+}
+
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 }  // namespace

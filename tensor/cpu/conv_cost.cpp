@@ -1,0 +1,86 @@
+// What the direct convolutions cost, in multiply-adds on whole vectors at the peak's rate, so that entries can be compared.
+//
+// Multiply-adds are counted with the columns that vectors cover beyond the last channel, and divided by the share of the peak that the
+// inner loop of the class reaches when everything lies in the first-level cache. What else an entry does is added: a tile's start and end,
+// and copies, at two vectors (a load and a store) for one multiply-add each. Memory is left out: every entry reads x and writes y.
+#include "tensor/cpu/conv.h"
+#include "tensor/cpu/conv_shapes.h"
+#include "tensor/cpu/simd.h"
+
+namespace sono::kernels {
+namespace {
+
+using cpu::padded_columns, cpu::simd;
+using rows::Shapes;
+
+constexpr double two_vectors = 0.92, one_vector = 0.70;  // register tiles of rows x 2 and x 1 vectors
+constexpr double narrow_share = 0.75, depthwise_share = 0.5;
+constexpr double tile_start = 30;  // starting and writing a tile of about 12 vectors
+
+double vectors(int64_t floats) { return static_cast<double>(floats) / simd().lanes; }
+
+// Multiply-adds of products with `columns` columns, of `each` rows times depth per column, and the tiles of `rows` rows.
+double product(int64_t columns, double each, double rows) {
+  const double width = vectors(padded_columns(columns));
+  return width * (each / (columns > simd().lanes ? two_vectors : one_vector) + rows * tile_start / 12);
+}
+
+struct Counts {
+  double x, y, taps, products;  // pixels of x and y; taps of the kernel; multiply-adds of the definition per pair of channels
+  explicit Counts(const Shapes& s)
+      : x(static_cast<double>(s.N * s.D * s.H * s.W)),
+        y(static_cast<double>(s.N * s.Do * s.Ho * s.Wo)),
+        taps(static_cast<double>(s.taps)),
+        products(y * taps) {}
+};
+
+bool padded(const Shapes& s) { return s.padding[2] > 0; }
+
+}  // namespace
+
+namespace rows {
+
+double forward_cost(const ConvArgs& a) {
+  const Shapes s(a);
+  const Counts n(s);
+  const double copies = padded(s) ? n.x * vectors(s.C) * static_cast<double>(s.kD) * 1.25 : 0;
+  return static_cast<double>(s.groups) * product(s.Og, n.products * static_cast<double>(s.Cg), n.y) + copies;
+}
+
+double input_cost(const ConvArgs& a) {
+  const Shapes s(a);
+  const Counts n(s);
+  const double copies = padded(s) ? n.y * vectors(s.O) * static_cast<double>(s.kD) * 1.25 : 0;
+  return static_cast<double>(s.groups) * product(s.Cg, n.products * static_cast<double>(s.Og), n.x) + copies;
+}
+
+double weight_cost(const ConvArgs& a) {
+  const Shapes s(a);
+  const Counts n(s);
+  const double copies = n.y * vectors(s.O) * static_cast<double>(s.kD * s.kH);
+  return static_cast<double>(s.groups) *
+             product(s.Og, n.products * static_cast<double>(s.Cg), n.products * static_cast<double>(s.Cg) / 160) +
+         copies;
+}
+
+}  // namespace rows
+
+namespace narrow {
+
+double cost(const ConvArgs& a) {
+  const Shapes s(a);
+  return Counts(s).products * static_cast<double>(s.C) * vectors(padded_columns(s.O)) / narrow_share;
+}
+
+}  // namespace narrow
+
+namespace depthwise {
+
+double cost(const ConvArgs& a) {
+  const Shapes s(a);
+  return Counts(s).products * vectors(padded_columns(s.C)) / depthwise_share;
+}
+
+}  // namespace depthwise
+
+}  // namespace sono::kernels

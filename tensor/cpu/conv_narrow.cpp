@@ -1,0 +1,156 @@
+// Convolutions of one to three channels, f32: simd/conv_narrow.cpp's kernels over blocks of rows.
+//
+// The rows of x that a block of eight rows of y reads are copied once to a scratch with the padding on both sides (they are a small part of
+// what is read and written: y has O values where x has C). The first layer of every network: bound by the multiply-adds where O >= 8 and by
+// the memory that takes y where there are few taps: 9 taps are 2 * 9 FLOPs for each 4 bytes written.
+#include <algorithm>
+#include <vector>
+
+#include "tensor/cpu/activation.h"
+#include "tensor/cpu/conv.h"
+#include "tensor/cpu/conv_shapes.h"
+#include "tensor/cpu/scratch.h"
+#include "tensor/cpu/simd.h"
+#include "tensor/parallel.h"
+
+namespace sono::kernels::narrow {
+namespace {
+
+using cpu::NarrowRow, cpu::padded_columns, cpu::scratch, cpu::simd;
+using rows::Rows, rows::Shapes;
+
+constexpr int64_t block_rows = 8;
+
+// Rows [first, last) of plane (n, d) of y, and the rows of x that they read: padded copies, or x itself.
+class Block {
+ public:
+  int64_t first, last, row;  // row: the first one's number among all rows of y
+  Block(const Shapes& s, const float* x, int64_t job) : s_(s) {
+    const int64_t blocks = count(s) / (s.N * s.Do), n = job / (s.Do * blocks);
+    d_ = job / blocks % s.Do, first = job % blocks * block_rows, last = std::min(s.Ho, first + block_rows);
+    row = (n * s.Do + d_) * s.Ho + first;
+    image_ = x + n * s.D * s.H * s.W * s.C;
+    top_ = first * s.stride[1] - s.padding[1];
+    span_ = (block_rows - 1) * s.stride[1] + (s.kH - 1) * s.dilation[1] + 1;
+    row_floats_ = wanted_.pixels() * s.C;
+    if (wanted_.in_place()) return;
+    copies_ = scratch(0, s.kD * span_ * row_floats_ + 64);
+    for (int64_t t = 0; t < s.kD; t++) {
+      const int64_t plane = d_ * s.stride[0] + t * s.dilation[0] - s.padding[0];
+      if (plane < 0 || plane >= s.D) continue;
+      for (int64_t line = std::max<int64_t>(0, top_); line < std::min(s.H, top_ + span_); line++)
+        wanted_.copy(image_ + (plane * s.H + line) * s.W * s.C, copies_ + (t * span_ + line - top_) * row_floats_);
+    }
+  }
+  static int64_t count(const Shapes& s) { return s.N * s.Do * ((s.Ho + block_rows - 1) / block_rows); }
+
+  // What row i of y reads with row (t, u) of the kernel; null outside.
+  const float* source(int64_t i, int64_t t, int64_t u) const {
+    const int64_t plane = d_ * s_.stride[0] + t * s_.dilation[0] - s_.padding[0],
+                  line = i * s_.stride[1] + u * s_.dilation[1] - s_.padding[1];
+    if (plane < 0 || plane >= s_.D || line < 0 || line >= s_.H) return nullptr;
+    return copies_ ? copies_ + (t * span_ + line - top_) * row_floats_ : image_ + (plane * s_.H + line) * s_.W * s_.C;
+  }
+
+ private:
+  const Shapes& s_;
+  Rows wanted_{s_.W, s_.C, -s_.padding[2], (s_.Wo - 1) * s_.stride[2] + s_.kW - s_.padding[2]};
+  const float* image_;
+  float* copies_ = nullptr;
+  int64_t d_, top_, span_, row_floats_;
+};
+
+// (t, u, v, c, o) with rows of padded_columns(O); the weights themselves where their rows need no padding.
+Tensor padded(const Tensor& t, int64_t O) {
+  const int64_t width = padded_columns(O);
+  if (!t || width == O) return t;
+  const Tensor wide = Tensor::zeros({t.size() / O, width});
+  for (int64_t i = 0; i < wide.dim(0); i++) std::copy_n(t.data<float>() + i * O, O, wide.data<float>() + i * width);
+  return wide;
+}
+
+NarrowRow row_of(const Shapes& s) {
+  return {.x = nullptr,
+          .w = nullptr,
+          .parts = 0,
+          .width = s.kW,
+          .stride = s.stride[2],
+          .channels = s.C,
+          .pixels = s.Wo,
+          .columns = s.O,
+          .ldw = padded_columns(s.O),
+          .y = nullptr,
+          .ldy = s.O};
+}
+
+}  // namespace
+
+bool fits(const ConvArgs& a) {
+  if (a.y.dtype() != Dtype::f32 || a.geometry.groups != 1 || a.geometry.dilation[2] != 1 || a.y.size() == 0) return false;
+  return simd().has_narrow(a.w.dim(2), a.geometry.stride[2], a.x.dim(4));
+}
+
+Tensor pack(const ConvArgs& a) { return padded(a.w, a.y.dim(4)); }
+
+void forward(const ConvArgs& a) {
+  const Shapes s(a);
+  const Tensor packed = a.packed ? a.packed : pack(a), bias = padded(a.bias, s.O);
+  const int64_t ld = padded_columns(s.O), parts = s.kD * s.kH;
+  parallel_for(Block::count(s), 1, [&](int64_t job, int64_t) {
+    const Block block(s, a.x.data<float>(), job);
+    NarrowRow row = row_of(s);
+    row.bias = bias ? bias.data<float>() : nullptr, row.relu = a.activation == Activation::relu;
+    std::vector<const float*> x(parts * s.C), w(parts * s.C);
+    row.x = x.data(), row.w = w.data();
+    for (int64_t i = block.first; i < block.last; i++) {
+      row.parts = 0;
+      for (int64_t part = 0; part < parts; part++)
+        if (const float* from = block.source(i, part / s.kH, part % s.kH))
+          for (int64_t c = 0; c < s.C; c++) x[row.parts] = from + c, w[row.parts++] = packed.data<float>() + (part * s.kW * s.C + c) * ld;
+      row.y = a.y.data<float>() + (block.row + i - block.first) * s.Wo * s.O;
+      simd().narrow(row);
+      activate(a.activation, row.y, s.Wo * s.O);
+    }
+  });
+}
+
+void weight(const ConvArgs& a) {
+  const Shapes s(a);
+  const int64_t ld = padded_columns(s.O), parts = s.kD * s.kH, size = parts * s.kW * s.C * ld, jobs = Block::count(s);
+  const int64_t chunks = std::clamp<int64_t>(std::min(jobs / 2, (int64_t{1} << 19) / size), 1, 16),
+                per_chunk = (jobs + chunks - 1) / chunks;
+  const Tensor sums = Tensor::zeros({chunks, size + ld});
+  parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
+    NarrowRow row = row_of(s);
+    float *own = sums.data<float>() + chunk * (size + ld), *copy = ld == s.O ? nullptr : scratch(1, s.Wo * ld);
+    float* zeros = scratch(2, s.Wo * s.stride[2] * s.C + s.kW * s.C);
+    std::fill_n(zeros, s.Wo * s.stride[2] * s.C + s.kW * s.C, 0.0f);
+    std::vector<const float*> x(parts * s.C);
+    row.x = x.data(), row.parts = parts * s.C, row.sums = own, row.bias_sums = a.bias ? own + size : nullptr, row.ldy = ld;
+    for (int64_t job = chunk * per_chunk; job < std::min(jobs, (chunk + 1) * per_chunk); job++) {
+      const Block block(s, a.x.data<float>(), job);
+      for (int64_t i = block.first; i < block.last; i++) {
+        for (int64_t part = 0; part < parts; part++) {
+          const float* from = block.source(i, part / s.kH, part % s.kH);
+          for (int64_t c = 0; c < s.C; c++) x[part * s.C + c] = from ? from + c : zeros;
+        }
+        row.y = a.y.data<float>() + (block.row + i - block.first) * s.Wo * s.O;
+        if (copy) {
+          for (int64_t j = 0; j < s.Wo; j++)
+            for (int64_t o = 0; o < ld; o++) copy[j * ld + o] = o < s.O ? row.y[j * s.O + o] : 0.0f;
+          row.y = copy;
+        }
+        simd().narrow_weight(row);
+      }
+    }
+  });
+  for (int64_t i = 0; i < size + ld; i++) {
+    float* to = i < size ? a.w.data<float>() + i / ld * s.O : a.bias ? a.bias.data<float>() : nullptr;
+    if (!to || i % ld >= s.O) continue;
+    float sum = 0;
+    for (int64_t chunk = 0; chunk < chunks; chunk++) sum += sums.data<float>()[chunk * (size + ld) + i];
+    to[i % ld] = sum;
+  }
+}
+
+}  // namespace sono::kernels::narrow

@@ -1,0 +1,181 @@
+// Convolutions of one to three channels: kernel rows of 3, 5 or 7 taps.
+//
+// A matrix product of depth 9 is mostly start and end, and its register tile loads an input once for every tap that reads it. Here the taps
+// of one channel of a kernel row lie in registers beside the sums of P pixels, and an input is loaded once for all taps that read it: 14 +
+// 3 loads for 30 multiply-adds where P = 10 pixels of 3 taps. The pixels go in two halves in turns, so that a sum is not asked for again
+// before its last multiply-add is done. The gradient of the weights keeps the sums of three kernel rows (or channels) in registers, 9 taps,
+// beside the gradients of four pixels: 18 + 4 loads for 36 multiply-adds; the gradient of the bias is one more sum.
+#include "tensor/cpu/simd/vector.h"
+
+namespace sono::cpu::SONO_ISA {
+namespace {
+
+// The first n < L values of v.
+template <class V>
+inline void store_part(float* to, V v, int64_t n) {
+  constexpr int L = sizeof(V) / 4;
+  if constexpr (L > 4) {
+    typename VectorOf<L / 2>::Float half[2];
+    __builtin_memcpy(half, &v, sizeof v);
+    if (n < L / 2) return store_part(to, half[0], n);
+    store(to, half[0]);
+    return store_part(to + L / 2, half[1], n - L / 2);
+  }
+  for (int64_t i = 0; i < n; i++) to[i] = v[i];
+}
+
+// Tiles of P pixels from pixel j up to pixel `end`, one vector of columns from column o on.
+template <class V, int P, int Width, int Stride, int C>
+void tiles_of(const NarrowRow& n, int64_t j, int64_t end, int64_t o) {
+  constexpr int L = sizeof(V) / 4, halves = P % 2 == 0 ? 2 : 1, pixels = P / halves;
+  const int64_t ldw = n.ldw, ldy = n.ldy, parts = n.parts, columns = n.columns - o;
+  const float *const *xs = n.x, *const *ws = n.w;
+  const V start = n.bias ? load<V>(n.bias + o) : V{}, least = broadcast<V>(n.relu ? 0 : -__builtin_inff());
+  float* y = n.y + j * ldy + o;
+  for (; j + P <= end; j += P, y += P * ldy) {
+    V sum[P];
+#pragma GCC unroll 16
+    for (int i = 0; i < P; i++) sum[i] = start;
+    for (int64_t part = 0; part < parts; part++) {
+      const float *x = fresh(xs[part] + j * Stride * C), *w = ws[part] + o;
+      V tap[Width];
+#pragma GCC unroll 8
+      for (int v = 0; v < Width; v++) tap[v] = load<V>(w + v * C * ldw);
+#pragma GCC unroll 64
+      for (int q = 0; q < (pixels - 1) * Stride + Width; q++)
+#pragma GCC unroll 2
+        for (int h = 0; h < halves; h++) {
+          const V input = broadcast<V>(x[(h * pixels * Stride + q) * C]);
+#pragma GCC unroll 8
+          for (int v = 0; v < Width; v++)
+            if (q >= v && (q - v) % Stride == 0 && (q - v) / Stride < pixels) {
+              V& to = sum[h * pixels + (q - v) / Stride];
+              to += input * tap[v];
+              keep(to);
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < P; i++) {
+      const V value = least > sum[i] ? least : sum[i];
+      if (columns >= L)
+        store(y + i * ldy, value);
+      else
+        store_part(y + i * ldy, value, columns);
+    }
+  }
+}
+
+// A row in tiles of P pixels; the last tile is smaller, or goes once more over pixels that are done.
+template <class V, int Width, int Stride, int C>
+void strip(const NarrowRow& n, int64_t o) {
+  constexpr int P = Width <= 3 ? 10 : Width <= 5 ? 8 : 6;
+  const int64_t whole = n.pixels / P * P, left = n.pixels - whole;
+  if (whole > 0) tiles_of<V, P, Width, Stride, C>(n, 0, whole, o);
+  if (left > 4 && whole > 0) return tiles_of<V, P, Width, Stride, C>(n, n.pixels - P, n.pixels, o);
+  if (n.pixels >= 4) {
+    if (left >= 4) tiles_of<V, 4, Width, Stride, C>(n, whole, n.pixels, o);
+    if (left % 4) tiles_of<V, 4, Width, Stride, C>(n, n.pixels - 4, n.pixels, o);
+  } else {
+    tiles_of<V, 1, Width, Stride, C>(n, 0, n.pixels, o);
+  }
+}
+
+// Calls f.operator()<V>(o) for vectors that cover the columns; the last one is the narrowest that does.
+template <class F>
+void for_each_strip(int64_t columns, F f) {
+  constexpr int half = lanes > 8 ? lanes / 2 : 4;
+  int64_t o = 0;
+  for (; columns - o > (lanes > 4 ? lanes / 2 : 0); o += lanes) f.template operator()<Vec>(o);
+  if (o >= columns) return;
+  if (lanes > 8 && columns - o > lanes / 4)
+    f.template operator()<typename VectorOf<half>::Float>(o);
+  else
+    f.template operator()<VectorOf<4>::Float>(o);
+}
+
+// Sums of `Parts` kernel rows of one channel each over all pixels of a row, U pixels at a time.
+template <class V, int Parts, int Width, int Stride, int C, int U>
+void sums_of(const NarrowRow& n, int64_t part, int64_t o, bool with_bias) {
+  V sum[Parts][Width], bias{};
+  float* to[Parts];
+  const float *x[Parts], *y = n.y + o;
+#pragma GCC unroll 4
+  for (int r = 0; r < Parts; r++) {
+    x[r] = n.x[part + r], to[r] = n.sums + ((part + r) / C * Width * C + (part + r) % C) * n.ldw + o;
+#pragma GCC unroll 8
+    for (int v = 0; v < Width; v++) sum[r][v] = load<V>(to[r] + v * C * n.ldw);
+  }
+  const auto step = [&]<int Pixels>() {
+    V g[Pixels];
+#pragma GCC unroll 8
+    for (int u = 0; u < Pixels; u++) g[u] = load<V>(y + u * n.ldy);
+#pragma GCC unroll 8
+    for (int u = 0; u < Pixels; u++) bias += g[u];
+#pragma GCC unroll 4
+    for (int r = 0; r < Parts; r++)
+#pragma GCC unroll 32
+      for (int q = 0; q < (Pixels - 1) * Stride + Width; q++) {
+        const V input = broadcast<V>(x[r][q * C]);
+#pragma GCC unroll 8
+        for (int u = 0; u < Pixels; u++)
+          if (q >= u * Stride && q - u * Stride < Width) sum[r][q - u * Stride] += input * g[u];
+      }
+    y += Pixels * n.ldy;
+#pragma GCC unroll 4
+    for (int r = 0; r < Parts; r++) x[r] = fresh(x[r] + Pixels * Stride * C);
+  };
+  int64_t j = 0;
+  for (; j + U <= n.pixels; j += U) step.template operator()<U>();
+  for (; j < n.pixels; j++) step.template operator()<1>();
+#pragma GCC unroll 4
+  for (int r = 0; r < Parts; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < Width; v++) store(to[r] + v * C * n.ldw, sum[r][v]);
+  if (!with_bias) return;
+  float values[sizeof(V) / 4];
+  store(values, bias);
+  for (int64_t i = 0; i < static_cast<int64_t>(sizeof(V) / 4) && o + i < n.columns; i++) n.bias_sums[o + i] += values[i];
+}
+
+template <class V, int Width, int Stride, int C>
+void all_sums(const NarrowRow& n, int64_t o) {
+  constexpr int parts = Width <= 3 ? 3 : Width <= 5 ? 2 : 1;
+  int64_t part = 0;
+  for (; part + parts <= n.parts; part += parts) sums_of<V, parts, Width, Stride, C, 4>(n, part, o, n.bias_sums && part == 0);
+  if constexpr (parts > 1)
+    for (; part < n.parts; part++) sums_of<V, 1, Width, Stride, C, 4>(n, part, o, n.bias_sums && part == 0);
+}
+
+// f.operator()<Width, Stride, C>() for the sizes that there are; false for others.
+template <class F>
+bool with_sizes(int64_t width, int64_t stride, int64_t channels, F f) {
+  const auto one = [&]<int Width, int Stride, int C>() {
+    if (width != Width || stride != Stride || channels != C) return false;
+    f.template operator()<Width, Stride, C>();
+    return true;
+  };
+  return one.template operator()<3, 1, 1>() || one.template operator()<3, 2, 1>() || one.template operator()<5, 1, 1>() ||
+         one.template operator()<5, 2, 1>() || one.template operator()<7, 1, 1>() || one.template operator()<7, 2, 1>() ||
+         one.template operator()<3, 1, 2>() || one.template operator()<3, 1, 3>() || one.template operator()<3, 2, 3>();
+}
+
+}  // namespace
+
+bool has_narrow(int64_t width, int64_t stride, int64_t channels) {
+  return with_sizes(width, stride, channels, []<int, int, int>() {});
+}
+
+void narrow(const NarrowRow& n) {
+  with_sizes(n.width, n.stride, n.channels, [&]<int Width, int Stride, int C>() {
+    for_each_strip(n.columns, [&]<class V>(int64_t o) { strip<V, Width, Stride, C>(n, o); });
+  });
+}
+
+void narrow_weight(const NarrowRow& n) {
+  with_sizes(n.width, n.stride, n.channels, [&]<int Width, int Stride, int C>() {
+    for_each_strip(n.columns, [&]<class V>(int64_t o) { all_sums<V, Width, Stride, C>(n, o); });
+  });
+}
+
+}  // namespace sono::cpu::SONO_ISA
