@@ -84,19 +84,17 @@ void add_column_sums(const float* x, int64_t rows, int64_t columns, int64_t ld, 
 }
 
 float sum(const float* x, int64_t n) {
-  Vec all{};
+  double result = 0;  // of blocks of 64 vectors: the error of long sums in f32 grows with their length
   int64_t i = 0;
-  while (i + 4 * lanes <= n) {  // blocks of 64 vectors: the error of long sums grows with their length
+  while (i + 4 * lanes <= n) {
     Vec s[4] = {};
     for (const int64_t end = smaller(n, i + 64 * lanes); i + 4 * lanes <= end; i += 4 * lanes)
 #pragma GCC unroll 4
       for (int k = 0; k < 4; k++) s[k] += load<Vec>(x + i + k * lanes);
-    all += (s[0] + s[1]) + (s[2] + s[3]);
+    result += static_cast<double>(total<lanes>((s[0] + s[1]) + (s[2] + s[3])));
   }
-  for (; i + lanes <= n; i += lanes) all += load<Vec>(x + i);
-  float result = total<lanes>(all);
-  for (; i < n; i++) result += x[i];
-  return result;
+  for (; i < n; i++) result += static_cast<double>(x[i]);
+  return static_cast<float>(result);
 }
 
 void column_extremes(const float* x, int64_t rows, int64_t columns, bool smallest, float* y) {
