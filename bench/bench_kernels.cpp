@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   std::vector<sono::lab::Case> cases;
   sono::lab::add_conv_cases(cases);
   sono::lab::add_matmul_cases(cases);
+  sono::lab::add_recurrent_cases(cases);
   sono::lab::add_memory_cases(cases);
   return sono::lab::run_cases(std::move(cases), argc, argv);
 }

@@ -2,11 +2,13 @@
 
     compare.py PATH/bench_steps [--threads 1 2] [--rounds 11] [--only 'step:*'] [--busy] [--no-compile] [--no-memory] [--json FILE]
 
-Prints a row per work and number of threads: medians in ms, and the ratio to the best mode of any rival; then geometric means, and the most
-memory that a training step takes. Ratios are what counts: machines differ. A row during which other processes had more than a tenth of a core
+Prints a row per work and number of threads: medians in ms, and the ratio to the best mode of any rival; then geometric means, the most memory
+that a training step takes, and README's table. Ratios are what counts: machines differ. A row during which other processes had more than a tenth of a core
 is repeated, twice at most, and the quietest try counts. --busy measures everything with and without one busy process beside it, in turns.
 """
 import argparse, fnmatch, json, math, os, platform, signal, statistics, subprocess, sys, tempfile, time
+
+from networks import works
 
 p = argparse.ArgumentParser()
 p.add_argument("program")
@@ -176,6 +178,15 @@ def table(rows):
         yield row
 
 
+def markdown(rows):
+    yield "| work | threads | best rival | ms | Sonograd, ms | ratio |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        mode, best = min(((m, t) for m, t in row["ms"].items() if m != "sonograd"), key=lambda item: item[1])
+        mode = mode if mode in ("onnxruntime", "openvino") else f"PyTorch, {mode}"
+        yield f"| `{row['name']}` | {row['threads']} | {mode} | {best:.3g} | {row['ms']['sonograd']:.3g} | {row['ratio']:.2f} |"
+
+
 def main():
     import onnxruntime, openvino, torch
     print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, openvino {openvino.__version__.split('-')[0]}; {platform.machine()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.2f}")
@@ -196,14 +207,13 @@ def main():
         if name.startswith("step:") and not options.no_memory and not options.busy:
             m = result["memory"][name] = memory(name)
             print(f"{name:19} memory, MB: " + "  ".join(f"{k} {v / 1e6:.0f}" for k, v in m.items() if k != "ratio") + f"   ratio {m['ratio']:.2f}  (the whole process; PyTorch's beyond its import)", flush=True)
+    if not options.busy:
+        print("\n".join(markdown(sorted(result["rows"], key=lambda row: list(works).index(row["name"])))))
     result["load_after"] = os.getloadavg()[0]
     print(f"load average {result['load_after']:.2f} at the end")
     if options.json:
         with open(options.json, "w") as f:
             json.dump(result, f, indent=1)
-
-
-from networks import works
 
 names = [n for n in works if fnmatch.fnmatch(n, options.only)]
 if not names:

@@ -114,6 +114,18 @@ def damaged_checkpoints():
     refused("a run in the way", "train", "unet", *small, "--out", "straight", words=("--resume",))
 
 
+def bench():
+    """Results and drawing are written; an unknown pattern names near ones, and nothing is measured where the results could not be written."""
+    r = run("bench", "matmul/*/32x32x32", "--threads", "1", "--seconds", "0.002", "--json", "bench.json", "--plot", "roof.svg")
+    check(r.returncode == 0 and "matmul" in r.stdout, "bench", r.stderr)
+    result = json.loads((work / "bench.json").read_text())
+    check(sum(e["chosen"] for e in result["results"]) == 1, "one entry is chosen", result["results"])
+    check((work / "roof.svg").read_text().startswith("<svg"), "bench draws the roofline")
+    refused("bench of nothing", "bench", "conv2b", words=("conv2b", "conv2d"))
+    refused("bench of an unknown network", "bench", "step:unett", words=("step:unet",))
+    refused("bench into no folder", "bench", "matmul", "--json", "nowhere/bench.json", words=("nowhere",), left=work / "nowhere")
+
+
 def full_disk():
     """No space: one line, exit 2, nothing left. /dev/full stands in for the disk."""
     if not Path("/dev/full").exists():
@@ -134,7 +146,7 @@ def nan_in_npy():
 
 
 try:
-    for test in (kill_and_resume, precision, emulated_device, leaking_split, damaged_checkpoints, full_disk, nan_in_npy):
+    for test in (kill_and_resume, precision, emulated_device, leaking_split, damaged_checkpoints, bench, full_disk, nan_in_npy):
         test()
 finally:
     shutil.rmtree(work, ignore_errors=True)

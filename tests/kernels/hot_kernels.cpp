@@ -66,10 +66,23 @@ void norm() {
   NormArgs a{x, scale, shift, Tensor::empty_like(x), Tensor({channels}), Tensor({channels}), {1, rows, channels, 1}};
   a.relu = true;
   count(k::normalize, "16 channels 64^2", a);
-  NormBackwardArgs b{normal(x.shape(), 2), x,     a.y, scale, a.mean, a.rstd, Tensor::empty_like(x), Tensor({channels}),
-                     Tensor({channels}),   a.view};
+  NormBackwardArgs b;
+  b.gy = normal(x.shape(), 2), b.x = x, b.scale = scale, b.shift = shift, b.mean = a.mean, b.rstd = a.rstd;
+  b.gx = Tensor::empty_like(x), b.gscale = Tensor({channels}), b.gshift = Tensor({channels}), b.view = a.view;
   b.relu = true;
   count(k::normalize_backward, "16 channels 64^2", b);
+}
+
+void lstm() {
+  const int64_t N = 4, T = 8, H = 64, width = 4 * H;
+  kernels::RecurrentArgs a;
+  a.x = normal({N, T, width}, 1), a.weight = normal({H, width}, 2), a.bias = normal({width}, 3), a.h0 = a.c0 = Tensor::zeros({N, H});
+  a.y = Tensor({N, T, H}), a.h = Tensor({N, H}), a.c = Tensor({N, H}), a.kept = Tensor(a.x.shape()), a.extra = Tensor(a.y.shape());
+  count(k::recurrent, "lstm 64, 8 steps", a);
+  kernels::RecurrentBackwardArgs b;
+  b.gy = normal(a.y.shape(), 4), b.weight = a.weight, b.h0 = a.h0, b.c0 = a.c0, b.y = a.y, b.kept = a.kept, b.extra = a.extra;
+  b.gx = Tensor(a.x.shape()), b.gh0 = Tensor({N, H}), b.gc0 = Tensor({N, H}), b.before = Tensor(a.y.shape());
+  count(k::recurrent_backward, "lstm 64, 8 steps", b);
 }
 
 void adam() {
@@ -114,6 +127,7 @@ int main() {
   product(250, 500, 100, true, false);
   product(8, 256, 1024, false, true);
   norm();
+  lstm();
   adam();
   training_steps();
 }

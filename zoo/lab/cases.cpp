@@ -54,6 +54,7 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   add_conv_cases(cases);
   add_matmul_cases(cases);
+  add_recurrent_cases(cases);
   add_memory_cases(cases);
   add_network_cases(cases);
   return cases;

@@ -34,6 +34,7 @@ bool matches(const std::string& pattern, const std::string& name);
 
 void add_conv_cases(std::vector<Case>& cases);
 void add_matmul_cases(std::vector<Case>& cases);
+void add_recurrent_cases(std::vector<Case>& cases);
 void add_memory_cases(std::vector<Case>& cases);   // what moves more than it computes
 void add_network_cases(std::vector<Case>& cases);  // works.h
 

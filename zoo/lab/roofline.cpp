@@ -20,7 +20,7 @@ struct Family {
 constexpr Family families[] = {{"convolution 2D", "#0072b2", "conv2d"},
                                {"convolution 3D", "#56b4e9", "conv3d"},
                                {"matrix product", "#d55e00", "matmul"},
-                               {"recurrent", "#cc79a7", "lstm"},
+                               {"recurrent", "#cc79a7", "recurrent"},
                                {"pooling", "#009e73", "max_"},
                                {"pooling", "#009e73", "avg_"},
                                {"norm", "#e69f00", "norm"},

@@ -146,7 +146,7 @@ Run winograd(const ConvShape& s, ConvPass pass) {
 #endif
 
 const Rival list[] = {
-    {"eigen", eigen::set_threads, eigen::matmul, nullptr},
+    {"eigen-native", eigen::set_threads, eigen::matmul, nullptr},
 #ifdef SONO_HAVE_OPENBLAS
     {"openblas", openblas::set_threads, openblas::matmul, nullptr},
 #endif
