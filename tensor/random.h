@@ -15,12 +15,17 @@ namespace sono {
 
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
+// Thirty-two of these blocks at once, in vectors: out[w][k] is word w of block first + k.
+constexpr int philox_lanes = 32;
+void philox_blocks(uint32_t (&out)[4][philox_lanes], uint64_t first, uint64_t stream, uint64_t seed);
+
 class Random {
  public:
   explicit Random(uint64_t seed, uint64_t stream = 0) : seed_(seed), stream_(stream) {}
   Random(uint64_t seed, std::string_view purpose, uint64_t a = 0, uint64_t b = 0);  // stream = a hash of purpose, a and b
 
   uint32_t bits();                            // 32 random bits
+  void bits(uint32_t* out, int64_t n);        // n times bits(), faster
   double uniform();                           // in [0, 1), 32 bits
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   double normal();                            // mean 0, variance 1 (Box-Muller)

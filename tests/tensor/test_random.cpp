@@ -87,3 +87,13 @@ TEST_CASE("streams are named, independent and can be taken up again") {
   set_next_stream(0);
   CHECK(next_stream() == 0);
 }
+
+TEST_CASE("bits in bulk are those drawn one by one, and the stream goes on behind them") {
+  Random one(7, 3), many(7, 3);
+  for (int64_t n : {0, 1, 3, 5, 127, 128, 129, 1000, 6}) {
+    std::vector<uint32_t> words(static_cast<size_t>(n));
+    many.bits(words.data(), n);
+    for (const uint32_t w : words) CHECK(w == one.bits());
+  }
+  CHECK(many.bits() == one.bits());
+}

@@ -45,21 +45,51 @@ void NetworkSettings::list(Settings& s) {
   s.add("augment.shadow", a.shadow, 0, 1, "probability of a shadow");
 }
 
+namespace {
+
+// Sums of v and v² over the values that `inside` keeps, and how many these are. Sixteen of each, so that they become vectors.
+struct Sums {
+  double sum = 0, squares = 0, count = 0;
+
+  template <class F>
+  Sums(int64_t n, F value) {
+    constexpr int64_t lanes = 16;
+    double s[lanes] = {}, q[lanes] = {}, c[lanes] = {};
+    const auto add = [&](int64_t i, int64_t k) {
+      const auto [v, kept] = value(i);
+      s[k] += static_cast<double>(v), q[k] += static_cast<double>(v) * static_cast<double>(v), c[k] += static_cast<double>(kept);
+    };
+    int64_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+      for (int64_t k = 0; k < lanes; k++) add(i + k, k);
+    for (; i < n; i++) add(i, 0);
+    for (int64_t k = 0; k < lanes; k++) sum += s[k], squares += q[k], count += c[k];
+  }
+};
+
+}  // namespace
+
 Tensor standardised(const Tensor& image, const Tensor& scan_mask) {
-  Tensor out(image.shape());
-  const int64_t pixels = image.dim(0) * image.dim(1), channels = image.dim(2);
+  const Tensor out(image.shape());
+  const int64_t n = image.size(), channels = image.dim(2);
   const float* x = image.data<float>();
+  float* y = out.data<float>();
   const uint8_t* inside = scan_mask ? scan_mask.data<uint8_t>() : nullptr;
-  double sum = 0, squares = 0, n = 0;
-  for (int64_t i = 0; i < pixels; i++)
-    if (!inside || inside[i])
-      for (int64_t c = 0; c < channels; c++) {
-        const double v = static_cast<double>(x[i * channels + c]);
-        sum += v, squares += v * v, n++;
-      }
-  const double mean = n > 0 ? sum / n : 0, deviation = n > 0 ? std::sqrt(std::max(0.0, squares / n - mean * mean)) : 1;
-  const auto shift = static_cast<float>(mean), factor = static_cast<float>(1 / (deviation + 0.02));
-  for (int64_t i = 0; i < pixels * channels; i++) out.data<float>()[i] = !inside || inside[i / channels] ? (x[i] - shift) * factor : 0.0f;
+  const auto each = [&](auto use) {
+    if (!inside)
+      use([](int64_t) { return 1.0f; });
+    else if (channels == 1)
+      use([=](int64_t i) { return inside[i] ? 1.0f : 0.0f; });
+    else
+      use([=](int64_t i) { return inside[i / channels] ? 1.0f : 0.0f; });
+  };
+  each([&](auto kept) {
+    const Sums all(n, [=](int64_t i) { return std::pair(kept(i) > 0 ? x[i] : 0.0f, kept(i)); });
+    const double mean = all.count > 0 ? all.sum / all.count : 0,
+                 deviation = all.count > 0 ? std::sqrt(std::max(0.0, all.squares / all.count - mean * mean)) : 1;
+    const auto shift = static_cast<float>(mean), factor = static_cast<float>(1 / (deviation + 0.02));
+    for (int64_t i = 0; i < n; i++) y[i] = kept(i) > 0 ? (x[i] - shift) * factor : 0.0f;
+  });
   return out;
 }
 

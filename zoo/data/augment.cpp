@@ -6,6 +6,7 @@
 #include <numbers>
 #include <vector>
 
+#include "autograd/ops.h"
 #include "tensor/random.h"
 #include "zoo/data/resize.h"
 
@@ -91,57 +92,94 @@ void source_row(const Geometry& g, int64_t y, const Weights& wx, const Weights& 
 }
 
 // Without a call into the mathematics library.
-inline int64_t floor_of(float v) {
-  const auto i = static_cast<int64_t>(v);
+inline int32_t floor_of(float v) {
+  const auto i = static_cast<int32_t>(v);
   return i - (v < static_cast<float>(i));
 }
 
-// Bilinear; 0 outside the image.
-void sample_bilinear(const float* from, int64_t height, int64_t width, int64_t channels, const Row& sx, const Row& sy, float* to) {
-  for (size_t i = 0; i < sx.size(); i++, to += channels) {
-    const int64_t x = floor_of(sx[i]), y = floor_of(sy[i]);
-    const float u = sx[i] - static_cast<float>(x), v = sy[i] - static_cast<float>(y);
-    if (x >= 0 && y >= 0 && x + 1 < width && y + 1 < height) {
-      const float* p = from + (y * width + x) * channels;
-      const float* q = p + width * channels;
-      for (int64_t c = 0; c < channels; c++) {
-        const float top = p[c] + u * (p[c + channels] - p[c]), bottom = q[c] + u * (q[c + channels] - q[c]);
-        to[c] = top + v * (bottom - top);
-      }
-      continue;
-    }
-    const auto value = [&](int64_t py, int64_t px, int64_t c) {
-      return px >= 0 && py >= 0 && px < width && py < height ? from[(py * width + px) * channels + c] : 0.0f;
-    };
-    for (int64_t c = 0; c < channels; c++)
-      to[c] =
-          (1 - v) * ((1 - u) * value(y, x, c) + u * value(y, x + 1, c)) + v * ((1 - u) * value(y + 1, x, c) + u * value(y + 1, x + 1, c));
-  }
-}
+// Where a row of the result reads an image: along each axis two neighbours and their weights (those outside of the image weigh nothing, and
+// some pixel stands for them), and the nearest pixel. Loops without branches, which become vectors.
+class Reads {
+ public:
+  Reads(int64_t height, int64_t width)
+      : height_(static_cast<int32_t>(height)), width_(static_cast<int32_t>(width)), axes_{Axis(width), Axis(width)}, at_(axes_[0].low) {}
 
-void sample_nearest(const uint8_t* from, int64_t height, int64_t width, const Row& sx, const Row& sy, uint8_t* to) {
-  for (size_t i = 0; i < sx.size(); i++) {
-    const int64_t x = floor_of(sx[i] + 0.5f), y = floor_of(sy[i] + 0.5f);
-    to[i] = x >= 0 && y >= 0 && x < width && y < height ? from[y * width + x] : 0;
+  void find(const Row& sx, const Row& sy) {
+    find(axes_[0], sx.data(), width_, 1);
+    find(axes_[1], sy.data(), height_, width_);
+    const Axis &x = axes_[0], &y = axes_[1];
+    for (size_t i = 0; i < at_.size(); i++) at_[i] = (x.nearest[i] | y.nearest[i]) < 0 ? -1 : y.nearest[i] + x.nearest[i];
   }
-}
+
+  void bilinear(const float* from, int64_t channels, float* to) const {
+    channels == 1 ? bilinear<1>(from, 1, to) : bilinear<0>(from, channels, to);
+  }
+
+  void nearest(const uint8_t* from, uint8_t* to) const {
+    for (size_t i = 0; i < at_.size(); i++) to[i] = at_[i] < 0 ? uint8_t{0} : from[at_[i]];
+  }
+  void inside(uint8_t* to) const {
+    for (size_t i = 0; i < at_.size(); i++) to[i] = at_[i] >= 0;
+  }
+
+ private:
+  struct Axis {
+    explicit Axis(int64_t n) : low(static_cast<size_t>(n)), high(low), nearest(low), low_weight(low.size()), high_weight(low.size()) {}
+    std::vector<int32_t> low, high, nearest;  // in pixels of the image; nearest -1: outside
+    Row low_weight, high_weight;
+  };
+
+  template <int Channels>  // 0: any number
+  void bilinear(const float* from, int64_t any_channels, float* to) const {
+    const int64_t channels = Channels ? Channels : any_channels;
+    const Axis &x = axes_[0], &y = axes_[1];
+    for (size_t i = 0; i < at_.size(); i++, to += channels) {
+      const float a = x.low_weight[i], b = x.high_weight[i], above = y.low_weight[i], below = y.high_weight[i];
+      const float *p = from + (y.low[i] + x.low[i]) * channels, *q = from + (y.low[i] + x.high[i]) * channels,
+                  *r = from + (y.high[i] + x.low[i]) * channels, *s = from + (y.high[i] + x.high[i]) * channels;
+      for (int64_t c = 0; c < channels; c++) to[c] = above * (a * p[c] + b * q[c]) + below * (a * r[c] + b * s[c]);
+    }
+  }
+
+  static void find(Axis& axis, const float* source, int32_t size, int32_t step) {
+    int32_t *low = axis.low.data(), *high = axis.high.data(), *nearest = axis.nearest.data();
+    float *low_weight = axis.low_weight.data(), *high_weight = axis.high_weight.data();
+    const int32_t n = static_cast<int32_t>(axis.low.size()), last = size - 1;
+#pragma GCC ivdep
+    for (int32_t i = 0; i < n; i++) {
+      const int32_t at = floor_of(source[i]), next = at + 1, low_in = -((at >= 0) & (at <= last)),
+                    high_in = -((next >= 0) & (next <= last));
+      const float part = source[i] - static_cast<float>(at);
+      low_weight[i] = low_in ? 1 - part : 0.0f, high_weight[i] = high_in ? part : 0.0f;
+      low[i] = (low_in ? at : 0) * step, high[i] = (high_in ? next : 0) * step;
+      const bool is_low = part < 0.5f;
+      nearest[i] = (is_low ? low_in : high_in) ? (is_low ? low[i] : high[i]) : -1;
+    }
+  }
+
+  int32_t height_, width_;
+  std::array<Axis, 2> axes_;  // x, y
+  std::vector<int32_t> at_;   // the nearest pixel, -1 outside
+};
 
 // Image, masks and score through one map; a missing scan mask means everywhere, and is then what still shows the image.
 void resample(Sample& s, const Geometry& g) {
   const int64_t height = s.image.dim(0), width = s.image.dim(1), channels = s.image.dim(2);
-  const Tensor scan = s.scan_mask ? s.scan_mask : Tensor::ones({height, width}, Dtype::u8);
   const Weights wx = spline_weights(width), wy = spline_weights(height);
   Sample out;
-  out.image = Tensor::empty_like(s.image), out.scan_mask = Tensor::empty_like(scan);
+  out.image = Tensor::empty_like(s.image), out.scan_mask = Tensor({height, width}, Dtype::u8);
   if (s.labels.mask) out.labels.mask = Tensor::empty_like(s.labels.mask);
   if (s.labels.score) out.labels.score = Tensor::empty_like(s.labels.score);
   Row sx(static_cast<size_t>(width)), sy(static_cast<size_t>(width));
+  Reads reads(height, width);
   for (int64_t y = 0; y < height; y++) {
     source_row(g, y, wx, wy, sx, sy);
-    sample_bilinear(s.image.data<float>(), height, width, channels, sx, sy, out.image.data<float>() + y * width * channels);
-    sample_nearest(scan.data<uint8_t>(), height, width, sx, sy, out.scan_mask.data<uint8_t>() + y * width);
-    if (s.labels.mask) sample_nearest(s.labels.mask.data<uint8_t>(), height, width, sx, sy, out.labels.mask.data<uint8_t>() + y * width);
-    if (s.labels.score) sample_bilinear(s.labels.score.data<float>(), height, width, 1, sx, sy, out.labels.score.data<float>() + y * width);
+    reads.find(sx, sy);
+    reads.bilinear(s.image.data<float>(), channels, out.image.data<float>() + y * width * channels);
+    uint8_t* scan = out.scan_mask.data<uint8_t>() + y * width;
+    s.scan_mask ? reads.nearest(s.scan_mask.data<uint8_t>(), scan) : reads.inside(scan);
+    if (s.labels.mask) reads.nearest(s.labels.mask.data<uint8_t>(), out.labels.mask.data<uint8_t>() + y * width);
+    if (s.labels.score) reads.bilinear(s.labels.score.data<float>(), 1, out.labels.score.data<float>() + y * width);
   }
   s.image = out.image, s.scan_mask = out.scan_mask, s.labels.mask = out.labels.mask, s.labels.score = out.labels.score;
 }
@@ -189,17 +227,25 @@ void move_points(Sample& s, const Geometry& g) {
   if (s.meta.spacing) s.meta.spacing = {(*s.meta.spacing)[0] / g.zoom, (*s.meta.spacing)[1] / g.zoom};
 }
 
-// A fast normal-like number: the sum of four bytes, mean 0 and variance 1, within ± 3.5.
-float rough_normal(Random& random) {
-  const uint32_t b = random.bits();
-  return (static_cast<float>((b & 255) + (b >> 8 & 255) + (b >> 16 & 255) + (b >> 24)) - 510.0f) * (1.0f / 147.8f);
+// (H, W, 1) of fast normal-like numbers: sums of four bytes, mean 0 and variance 1, within ± 3.5.
+Tensor noise_field(Random& random, int64_t height, int64_t width) {
+  const Tensor words({height, width}, Dtype::i32), field({height, width, 1});
+  uint32_t* bits = reinterpret_cast<uint32_t*>(words.data<int32_t>());
+  float* f = field.data<float>();
+  random.bits(bits, words.size());
+  for (int64_t i = 0; i < field.size(); i++) {
+    const uint32_t b = bits[i];
+    f[i] = (static_cast<float>(static_cast<int32_t>((b & 255) + (b >> 8 & 255) + (b >> 16 & 255) + (b >> 24))) - 510.0f) * (1.0f / 147.8f);
+  }
+  return field;
 }
 
-Tensor noise_field(Random& random, int64_t height, int64_t width) {
-  Tensor field({height, width}, Dtype::f32);
-  float* f = field.data<float>();
-  for (int64_t i = 0; i < field.size(); i++) f[i] = rough_normal(random);
-  return field;
+// A value per pixel, repeated for its channels.
+Row spread(const Row& pixels, int64_t channels) {
+  if (channels == 1) return pixels;
+  Row all;
+  for (const float v : pixels) all.insert(all.end(), static_cast<size_t>(channels), v);
+  return all;
 }
 
 // Gaussian blur of (H, W[, C]) in two passes; the image ends at its edges (the weights are normalised again there).
@@ -225,24 +271,28 @@ struct Blur {
 Tensor blurred(const Tensor& image, double sigma) {
   const int64_t height = image.dim(0), row = image.size() / height, channels = image.rank() == 3 ? image.dim(2) : 1, width = row / channels;
   const Blur blur(sigma);
-  const Row down_scale = blur.scales(height), across_scale = blur.scales(width);
-  Tensor out = Tensor::zeros(image.shape(), Dtype::f32);
-  Row line(static_cast<size_t>(row));
+  const int64_t margin = blur.reach * channels;
+  const Row down_scale = blur.scales(height), across_scale = spread(blur.scales(width), channels);
+  Tensor out(image.shape(), Dtype::f32);
+  Row padded(static_cast<size_t>(row + 2 * margin));  // zeros around
+  float* line = padded.data() + margin;
   for (int64_t y = 0; y < height; y++) {
-    std::fill(line.begin(), line.end(), 0.0f);
-    for (int64_t k = std::max(-blur.reach, -y); k <= std::min(blur.reach, height - 1 - y); k++) {
-      const float w = blur.at(k) * down_scale[static_cast<size_t>(y)];
-      const float* source = image.data<float>() + (y + k) * row;
-      for (int64_t i = 0; i < row; i++) line[static_cast<size_t>(i)] += w * source[i];
-    }
+    const float* centre = image.data<float>() + y * row;
+    for (int64_t i = 0; i < row; i++) line[i] = blur.weight[0] * centre[i];
+    for (int64_t k = 1; k <= blur.reach; k++)
+      for (const int64_t from : {y - k, y + k}) {
+        if (from < 0 || from >= height) continue;
+        const float *source = image.data<float>() + from * row, w = blur.at(k);
+        for (int64_t i = 0; i < row; i++) line[i] += w * source[i];
+      }
     float* target = out.data<float>() + y * row;
-    for (int64_t k = -blur.reach; k <= blur.reach; k++) {
-      const float w = blur.at(k);
-      const float* source = line.data() + k * channels;
-      for (int64_t i = std::max<int64_t>(0, -k) * channels; i < std::min(width, width - k) * channels; i++) target[i] += w * source[i];
+    for (int64_t i = 0; i < row; i++) target[i] = blur.weight[0] * line[i];
+    for (int64_t k = 1; k <= blur.reach; k++) {
+      const float *left = line - k * channels, *right = line + k * channels, w = blur.at(k);
+      for (int64_t i = 0; i < row; i++) target[i] += w * (left[i] + right[i]);
     }
-    for (int64_t x = 0; x < width; x++)
-      for (int64_t c = 0; c < channels; c++) target[x * channels + c] *= across_scale[static_cast<size_t>(x)];
+    const float scale = down_scale[static_cast<size_t>(y)];
+    for (int64_t i = 0; i < row; i++) target[i] *= scale * across_scale[static_cast<size_t>(i)];
   }
   return out;
 }
@@ -270,9 +320,8 @@ Brightness draw_brightness(const Augmentation& a, Random& random) {
   return b;
 }
 
-// A factor per pixel: depth attenuation and shadow.
+// A factor per pixel (H, W, 1): depth attenuation and shadow.
 Tensor shading(const Brightness& b, int64_t height, int64_t width) {
-  Tensor factor({height, width}, Dtype::f32);
   const auto bell = [](int64_t n, double centre, double sigma) {
     Row values;
     for (int64_t i = 0; i < n; i++) {
@@ -281,49 +330,54 @@ Tensor shading(const Brightness& b, int64_t height, int64_t width) {
     }
     return values;
   };
-  const Row across = bell(width, b.x, b.width), down = bell(height, b.y, b.height);
-  const auto size = static_cast<float>(height);
-  for (int64_t y = 0; y < height; y++)
+  Tensor factor({height, width, 1});
+  float* f = factor.data<float>();
+  const auto size = static_cast<float>(height), middle = 0.5f * static_cast<float>(width) - 0.5f;
+  for (int64_t y = 0; b.attenuation && y < height; y++)
     for (int64_t x = 0; x < width; x++) {
-      const float dx = (static_cast<float>(x) + 0.5f - 0.5f * static_cast<float>(width)) / size, dy = (static_cast<float>(y) + 0.5f) / size;
-      float f = b.attenuation ? std::exp(-static_cast<float>(b.rate) * std::sqrt(dx * dx + dy * dy)) : 1.0f;
-      if (b.shadow) f *= 1 - static_cast<float>(b.depth) * across[static_cast<size_t>(x)] * down[static_cast<size_t>(y)];
-      factor.data<float>()[y * width + x] = f;
+      const float dx = (static_cast<float>(x) - middle) / size, dy = (static_cast<float>(y) + 0.5f) / size;
+      f[y * width + x] = dx * dx + dy * dy;
     }
+  if (b.attenuation)
+    factor = exp(sqrt(factor) * -b.rate);
+  else
+    factor.fill(1);
+  if (!b.shadow) return factor;
+  f = factor.data<float>();
+  const Row across = bell(width, b.x, b.width), down = bell(height, b.y, b.height);
+  for (int64_t y = 0; y < height; y++) {
+    const float depth = static_cast<float>(b.depth) * down[static_cast<size_t>(y)];
+    for (int64_t x = 0; x < width; x++) f[y * width + x] *= 1 - depth * across[static_cast<size_t>(x)];
+  }
   return factor;
 }
 
-// image := image + amount(image) · field, per pixel, the same for all channels.
-template <class F>
-void each_pixel(const Tensor& image, F&& f) {
-  const int64_t channels = image.dim(2), pixels = image.size() / channels;
-  float* v = image.data<float>();
-  for (int64_t i = 0; i < pixels; i++)
-    for (int64_t c = 0; c < channels; c++) f(v[i * channels + c], i);
+bool whole(const Tensor& mask) {
+  const uint8_t* m = mask.data<uint8_t>();
+  return std::all_of(m, m + mask.size(), [](uint8_t v) { return v != 0; });
 }
 
+// Whole-tensor operations: they are vectors of the widest kind that the processor has.
 void apply(Sample& s, const Brightness& b, uint64_t seed) {
   const int64_t height = s.image.dim(0), width = s.image.dim(1);
-  Tensor image = b.blur ? blurred(s.image, b.sigma) : s.image.clone();
-  if (b.blur && s.scan_mask) {  // light does not leak in from outside: divided by the blurred scan mask
-    const Tensor inside = blurred(s.scan_mask.to(Dtype::f32), b.sigma);
-    each_pixel(image, [w = inside.data<float>()](float& v, int64_t i) { v /= std::max(w[i], 0.05f); });
+  Tensor image = s.image;
+  if (b.blur) {
+    image = blurred(image, b.sigma);
+    if (s.scan_mask && !whole(s.scan_mask))  // light does not leak in from outside: divided by the blurred scan mask
+      image = image / clamp(blurred(s.scan_mask.to(Dtype::f32), b.sigma).view({height, width, 1}), 0.05, 1);
   }
-  if (b.attenuation || b.shadow) each_pixel(image, [t = shading(b, height, width)](float& v, int64_t i) { v *= t.data<float>()[i]; });
-  if (b.gamma) each_pixel(image, [e = static_cast<float>(b.exponent)](float& v, int64_t) { v = std::pow(std::max(v, 0.0f), e); });
+  if (b.attenuation || b.shadow) image = image * shading(b, height, width);
+  if (b.gamma) image = exp(log(relu(image)) * b.exponent);
   if (b.speckle) {
     Random random(seed, "speckle", b.speckle_stream);
-    const Tensor field = blurred(noise_field(random, height, width), 0.8);
-    const auto amount = static_cast<float>(b.strength * 2 * std::sqrt(std::numbers::pi) * 0.8);  // the blur takes this out of the deviation
-    each_pixel(image, [=, n = field.data<float>()](float& v, int64_t i) { v += amount * std::sqrt(std::max(v, 0.0f)) * n[i]; });
+    const double amount = b.strength * 2 * std::sqrt(std::numbers::pi) * 0.8;  // the blur takes this out of the deviation
+    image = image + sqrt(relu(image)) * (blurred(noise_field(random, height, width), 0.8) * amount);
   }
   if (b.noise) {
     Random random(seed, "noise", b.noise_stream);
-    const Tensor field = noise_field(random, height, width);
-    each_pixel(image, [d = static_cast<float>(b.deviation), n = field.data<float>()](float& v, int64_t i) { v += d * n[i]; });
+    image = image + noise_field(random, height, width) * b.deviation;
   }
-  each_pixel(image, [](float& v, int64_t) { v = std::clamp(v, 0.0f, 1.0f); });
-  s.image = image;
+  s.image = clamp(image, 0, 1);
 }
 
 }  // namespace

@@ -205,11 +205,14 @@ void hide_outside_scan(Sample& sample) {
   const Size s = size_of("hide_outside_scan", sample.image);
   if (sample.scan_mask.dim(0) != s.height || sample.scan_mask.dim(1) != s.width)
     throw ShapeError("[hide_outside_scan] image " + to_string(sample.image.shape()) + ", scan mask " + to_string(sample.scan_mask.shape()));
-  Tensor image = sample.image.clone();
+  const Tensor image = Tensor::empty_like(sample.image);
   const uint8_t* inside = sample.scan_mask.data<uint8_t>();
-  float* v = image.data<float>();
-  for (int64_t i = 0; i < image.size(); i++)
-    if (!inside[i / s.channels]) v[i] = 0;
+  const float* from = sample.image.data<float>();
+  float* to = image.data<float>();
+  if (s.channels == 1)
+    for (int64_t i = 0; i < image.size(); i++) to[i] = inside[i] ? from[i] : 0.0f;
+  else
+    for (int64_t i = 0; i < image.size(); i++) to[i] = inside[i / s.channels] ? from[i] : 0.0f;
   sample.image = image;
 }
 

@@ -17,10 +17,6 @@ namespace sono::zoo::sim {
 // ones.
 void fill_normal(float* out, int64_t n, uint64_t seed, uint64_t stream, uint64_t first = 0);
 
-// Thirty-two Philox4x32-10 blocks at once: out[w][k] is word w of block first + k. The same numbers as sono::philox4x32.
-constexpr int philox_lanes = 32;
-void philox_blocks(uint32_t (&out)[4][philox_lanes], uint64_t first, uint64_t stream, uint64_t seed);
-
 // A rectangle of samples in a plane: row i lies at z0 + i dz, column j at x0 + j dx (mm).
 struct Window {
   int64_t rows = 0, columns = 0;
