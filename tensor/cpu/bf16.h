@@ -23,6 +23,8 @@ struct Bf16Panels {
     return static_cast<const uint16_t*>(memory.raw()) + (matrix * panels() + panel) * ((depth + 1) / 2) * 2 * width;
   }
 
+  int64_t words() const { return panels() * ((depth + 1) / 2) * width; }  // of a matrix
+
   Bf16Panels(int64_t depth, int64_t columns, Tensor packed = {});
 
   // Matrix i (depth, columns) starts at from(i), its rows `ld` apart; transposed: it is stored as (columns, depth).

@@ -11,6 +11,7 @@
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 #include "tensor/parallel.h"
+#include "tensor/precision.h"
 
 namespace sono::kernels::bf16 {
 namespace {
@@ -65,6 +66,12 @@ Bf16Panels right_operand(const MatmulArgs& a, const MatmulSizes& s) {
 }
 
 }  // namespace
+
+bool fits(const MatmulArgs& a) {
+  if (precision() != Precision::bf16 || a.y.dtype() != Dtype::f32) return false;
+  const MatmulSizes s(a);
+  return !a.packed || a.packed.size() == (s.step_b ? s.batch : 1) * Bf16Panels(s.K, s.N).words();
+}
 
 Tensor pack(const MatmulArgs& a) { return right_operand(a, MatmulSizes(a)).memory; }
 
