@@ -60,7 +60,7 @@ Tensor copy_panels(const MatmulArgs& a, const MatmulSizes& s, int64_t first_pane
 
 Right right_operand(const MatmulArgs& a, const MatmulSizes& s) {
   const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width, size = panels * s.K * width;
-  if (a.packed) return {a.packed, a.packed.data<float>(), width, s.K * width, 0};
+  if (a.packed) return {a.packed, a.packed.data<float>(), width, s.K * width, s.step_b ? size : 0};
   const bool few_uses = s.M * (s.step_b ? 1 : s.batch) <= 24, small = s.K * s.N <= 16384;
   if (a.transpose_b || (!few_uses && !small)) {
     const Tensor memory = copy_panels(a, s, 0);
@@ -127,7 +127,7 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
   }
 }
 
-int64_t packed_size(const MatmulSizes& s) { return round_up(s.N, width_of_panel(s.N)) * s.K; }
+int64_t packed_size(const MatmulSizes& s) { return (s.step_b ? s.batch : 1) * round_up(s.N, width_of_panel(s.N)) * s.K; }
 
 bool fits(const MatmulArgs& a) { return a.y.dtype() == Dtype::f32 && (!a.packed || a.packed.size() == packed_size(MatmulSizes(a))); }
 
