@@ -67,7 +67,7 @@ TEST_CASE("lab: names are unique, slow references are left out unless they are n
 TEST_CASE("lab: a run has one chosen entry per shape, rates that follow from its times, and the agreed keys") {
   std::vector<Case> cases = select_cases("matmul/*/32x32x32*");
   for (const Case& c : select_cases("map/map/relu 256k*")) cases.push_back(c);
-  for (const Case& c : select_cases("infer:lstm")) cases.push_back(c);
+  for (const Case& c : select_cases("infer:resnet-small")) cases.push_back(c);
   std::string said;
   const Report report = run_bench(cases, 0.002, [&](const std::string& text) { said += text; });
   CHECK(report.ceilings.peak_gflops > 0.1);
@@ -83,9 +83,9 @@ TEST_CASE("lab: a run has one chosen entry per shape, rates that follow from its
     CHECK(r.percent_of_peak == doctest::Approx(100 * r.gflops / report.ceilings.peak_gflops));
     if (r.bytes > 0) CHECK(r.percent_of_roof == doctest::Approx(100 * r.gflops / report.ceilings.roof(r.flops / r.bytes)));
     CHECK(said.find(r.entry.empty() ? r.name : r.entry) != std::string::npos);
-    if (r.name == "infer:lstm") CHECK(r.peak_bytes > 395778 * 4);  // at the least its weights
+    if (r.name == "infer:resnet-small") CHECK(r.peak_bytes > 307506 * 4);  // at the least its weights
   }
-  for (const auto& [shape, n] : chosen) CHECK_MESSAGE(n == (shape == "infer:lstm " ? 0 : 1), shape);
+  for (const auto& [shape, n] : chosen) CHECK_MESSAGE(n == (shape == "infer:resnet-small " ? 0 : 1), shape);
 
   const nlohmann::json j = to_json(report);
   for (const char* key : {"peak_gflops", "triad_gbs", "results", "load_average", "isa", "processor"}) CHECK_MESSAGE(j.contains(key), key);
