@@ -1,7 +1,7 @@
 // Whole networks (zoo/lab/works.h): training steps and inferences.
 //   bench_steps                 all of them, with Google Benchmark's options
 //   bench_steps serve           for bench/peers: reads "NAME THREADS" lines, answers each with the milliseconds of one run
-//   bench_steps facts           NAME, parameters, FLOPs: for bench/peers to compare with what the rivals do
+//   bench_steps facts NAME      parameters and FLOPs: for bench/peers to compare with what the rivals do
 //   bench_steps memory NAME     runs it five times, says the most memory that this process had (bytes)
 #include <fstream>
 #include <iostream>
@@ -26,11 +26,9 @@ void serve() {
   }
 }
 
-void facts() {
-  for (const std::string& name : lab::work_names()) {
-    const lab::Work w = lab::make_work(name);
-    std::printf("%s %lld %.0f\n", name.c_str(), static_cast<long long>(w.parameters), w.flops);
-  }
+void facts(const std::string& name) {
+  const lab::Work w = lab::make_work(name);
+  std::printf("%lld %.0f\n", static_cast<long long>(w.parameters), w.flops);
 }
 
 void memory(const std::string& name) {
@@ -48,7 +46,7 @@ void memory(const std::string& name) {
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "serve") return serve(), 0;
-  if (what == "facts") return facts(), 0;
+  if (what == "facts" && argc > 2) return facts(argv[2]), 0;
   if (what == "memory" && argc > 2) return memory(argv[2]), 0;
   std::vector<lab::Case> cases;
   lab::add_network_cases(cases);

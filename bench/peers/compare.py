@@ -132,10 +132,8 @@ def lines_of(*arguments, **environment):
 def same_work():
     """Both sides have the same parameters and do the same number of FLOPs."""
     import rivals
-    for line in subprocess.run([options.program, "facts"], capture_output=True, text=True, check=True).stdout.splitlines():
-        name, parameters, flops = line.split()
-        if name not in names:
-            continue
+    for name in names:
+        parameters, flops = subprocess.run([options.program, "facts", name], capture_output=True, text=True, check=True).stdout.split()
         theirs = rivals.facts(name)
         if theirs[0] != int(parameters) or (theirs[1] and abs(theirs[1] - float(flops)) > 1e-6 * theirs[1]):
             sys.exit(f"{name}: not the same work: {parameters} parameters and {flops} FLOPs here, {theirs[0]} and {theirs[1]} in PyTorch")
