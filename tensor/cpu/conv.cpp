@@ -13,6 +13,7 @@
 #include "tensor/cpu/activation.h"
 #include "tensor/cpu/bf16.h"
 #include "tensor/cpu/conv.h"
+#include "tensor/cpu/simd.h"
 #include "tensor/parallel.h"
 
 namespace sono::kernels {
@@ -103,18 +104,11 @@ constexpr Implementation<ConvArgs> weight[] = {{"bf16", bf16::fits, bf16::weight
                                                {"rows", rows::fits, rows::weight, rows::weight_cost},
                                                {"reference", reference::fits, reference::weight}};
 
-template <class Op>
-void map_in_place(const Op& op, float* y, int64_t n) {
-  MapArgs a{.op = &op, .name = Op::name, .dtype = Dtype::f32, .in = {y}, .out = y, .rank = 1, .size = n};
-  a.shape[0] = n, a.stride[0][0] = 1;
-  map_table(Device::cpu).unary[elementwise::IndexOf<Op, elementwise::Unary>::value](a);
-}
-
 }  // namespace
 
 void activate(Activation activation, float* y, int64_t n) {
-  if (activation == Activation::sigmoid) map_in_place(elementwise::Sigmoid{}, y, n);
-  if (activation == Activation::tanh) map_in_place(elementwise::Tanh{}, y, n);
+  if (activation == Activation::sigmoid || activation == Activation::tanh)
+    cpu::simd().activate(y, n, 1, n, static_cast<cpu::Epilogue>(activation));
 }
 
 Kernel<ConvArgs> conv2d{"conv2d", forward, {}}, conv2d_input{"conv2d_input", input, {}}, conv2d_weight{"conv2d_weight", weight, {}};

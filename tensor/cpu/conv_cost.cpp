@@ -14,27 +14,27 @@ using cpu::padded_columns, cpu::simd;
 using rows::Shapes;
 
 constexpr double two_vectors = 0.92, one_vector = 0.70;  // register tiles of rows x 2 and x 1 vectors
-constexpr double narrow_share = 0.75, depthwise_share = 0.5;
-constexpr double tile_start = 30;  // starting and writing a tile of about 12 vectors
+constexpr double narrow_share = 0.75, depthwise_share = 0.4;
+constexpr double tile_start = 30, tap_start = 8;  // a tile of about 12 vectors: started and written; each tap of its products begun
 
 double vectors(int64_t floats) { return static_cast<double>(floats) / simd().lanes; }
 
-// Multiply-adds of products with `columns` columns, of `each` rows times depth per column, and the tiles of `rows` rows.
-double product(int64_t columns, double each, double rows) {
+// Multiply-adds of products with `columns` columns: `each` per column, in tiles of `rows` rows together that go through `taps` products.
+double product(int64_t columns, double each, double rows, double taps) {
   const double width = vectors(padded_columns(columns));
-  return width * (each / (columns > simd().lanes ? two_vectors : one_vector) + rows * tile_start / 12);
+  return width * (each / (columns > simd().lanes ? two_vectors : one_vector) + rows * (tile_start + taps * tap_start) / 12);
 }
 
 struct Counts {
-  double x, y, taps, products;  // pixels of x and y; taps of the kernel; multiply-adds of the definition per pair of channels
+  double x, y, products;  // pixels of x and y; multiply-adds of the definition per pair of channels
   explicit Counts(const Shapes& s)
       : x(static_cast<double>(s.N * s.D * s.H * s.W)),
         y(static_cast<double>(s.N * s.Do * s.Ho * s.Wo)),
-        taps(static_cast<double>(s.taps)),
-        products(y * taps) {}
+        products(y * static_cast<double>(s.taps)) {}
 };
 
 bool padded(const Shapes& s) { return s.padding[2] > 0; }
+double taps_apart(const Shapes& s) { return static_cast<double>(s.joined() ? s.kD * s.kH : s.taps); }
 
 }  // namespace
 
@@ -44,14 +44,14 @@ double forward_cost(const ConvArgs& a) {
   const Shapes s(a);
   const Counts n(s);
   const double copies = padded(s) ? n.x * vectors(s.C) * static_cast<double>(s.kD) * 1.25 : 0;
-  return static_cast<double>(s.groups) * product(s.Og, n.products * static_cast<double>(s.Cg), n.y) + copies;
+  return static_cast<double>(s.groups) * product(s.Og, n.products * static_cast<double>(s.Cg), n.y, taps_apart(s)) + copies;
 }
 
 double input_cost(const ConvArgs& a) {
   const Shapes s(a);
   const Counts n(s);
   const double copies = padded(s) ? n.y * vectors(s.O) * static_cast<double>(s.kD) * 1.25 : 0;
-  return static_cast<double>(s.groups) * product(s.Cg, n.products * static_cast<double>(s.Og), n.x) + copies;
+  return static_cast<double>(s.groups) * product(s.Cg, n.products * static_cast<double>(s.Og), n.x, n.products / n.x) + copies;
 }
 
 double weight_cost(const ConvArgs& a) {

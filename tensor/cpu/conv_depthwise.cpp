@@ -46,14 +46,13 @@ std::vector<Piece> pieces(const std::vector<Reach>& taps, int64_t pixels, int64_
 }
 
 // The pairs (kernel row, row) that row i of an axis reads (forward) or is read by (input).
-std::vector<std::array<int64_t, 2>> lines(const Shapes& s, int axis, int64_t kernel, int64_t size, int64_t i, bool backward) {
-  std::vector<std::array<int64_t, 2>> all;
+template <class F>
+void for_each_line(const Shapes& s, int axis, int64_t kernel, int64_t size, int64_t i, bool backward, F f) {
   for (int64_t u = 0; u < kernel; u++) {
     const int64_t at = backward ? i + s.padding[axis] - u * s.dilation[axis] : i * s.stride[axis] + u * s.dilation[axis] - s.padding[axis];
     const int64_t stride = backward ? s.stride[axis] : 1;
-    if (at >= 0 && at % stride == 0 && at / stride < size) all.push_back({u, at / stride});
+    if (at >= 0 && at % stride == 0 && at / stride < size) f(u, at / stride);
   }
-  return all;
 }
 
 // A row that is written from (or multiplied with) pieces of rows that are read: its pixels are `step` pixels apart.
@@ -62,25 +61,27 @@ struct Line {
   std::vector<Piece> pieces;
 };
 
-// Rows of `to` (D, H, W) from rows of `from` (D', H', W'), both of C channels. f(row of `to` from the first pixel of the piece, its length,
-// taps: pointers into `from` and numbers of the kernel's taps).
 struct Plane {
   int64_t D, H, W;
 };
+
+// Row i of plane d of image n of what is written, piece by piece: f(piece, pointers into `from`, numbers of the kernel's taps).
 template <class F>
 void for_each_piece(const Shapes& s, const float* from, const Plane& read, const Line& line, int64_t n, int64_t d, int64_t i, bool backward,
                     F f) {
-  std::vector<const float*> x;
-  std::vector<int64_t> taps;
+  std::vector<const float*> x(s.taps);
+  std::vector<int64_t> taps(s.taps);
   for (const Piece& piece : line.pieces) {
-    x.clear(), taps.clear();
-    for (const auto& [t, plane] : lines(s, 0, s.kD, read.D, d, backward))
-      for (const auto& [u, row] : lines(s, 1, s.kH, read.H, i, backward))
+    int64_t count = 0;
+    for_each_line(s, 0, s.kD, read.D, d, backward, [&](int64_t t, int64_t plane) {
+      for_each_line(s, 1, s.kH, read.H, i, backward, [&](int64_t u, int64_t row) {
         for (const Reach& r : piece.taps) {
-          x.push_back(from + (((n * read.D + plane) * read.H + row) * read.W + r.first + piece.from * r.step) * s.C);
-          taps.push_back((t * s.kH + u) * s.kW + r.v);
+          x[count] = from + (((n * read.D + plane) * read.H + row) * read.W + r.first + piece.from * r.step) * s.C;
+          taps[count++] = (t * s.kH + u) * s.kW + r.v;
         }
-    f(piece, x, taps);
+      });
+    });
+    f(piece, x.data(), taps.data(), count);
   }
 }
 
@@ -93,13 +94,12 @@ Line forward_line(const Shapes& s) {
 // A row of the image that is written, with the pixels from `first` on, line.step apart.
 void write_row(const Shapes& s, const ConvArgs& a, const float* from, const Plane& read, const Line& line, int64_t n, int64_t d, int64_t i,
                bool backward, float* to) {
-  std::vector<const float*> w;
-  for_each_piece(s, from, read, line, n, d, i, backward, [&](const Piece& piece, const auto& x, const auto& taps) {
-    w.clear();
-    for (int64_t t : taps) w.push_back(a.w.data<float>() + t * s.C);
-    simd().depthwise({.x = x.data(),
+  std::vector<const float*> w(s.taps);
+  for_each_piece(s, from, read, line, n, d, i, backward, [&](const Piece& piece, auto* x, auto* taps, int64_t count) {
+    for (int64_t t = 0; t < count; t++) w[t] = a.w.data<float>() + taps[t] * s.C;
+    simd().depthwise({.x = x,
                       .w = w.data(),
-                      .taps = static_cast<int64_t>(x.size()),
+                      .taps = count,
                       .pixels = piece.until - piece.from,
                       .channels = s.C,
                       .step = (backward ? 1 : s.stride[2]) * s.C,
@@ -157,23 +157,23 @@ void weight(const ConvArgs& a) {
   const Tensor partial = Tensor::zeros({chunks, size + s.C});
   parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
     float* own = partial.data<float>() + chunk * (size + s.C);
-    std::vector<float*> sums;
+    std::vector<float*> sums(s.taps);
     for (int64_t row = chunk * per_chunk; row < std::min(all, (chunk + 1) * per_chunk); row++) {
       float* y = a.y.data<float>() + row * s.Wo * s.C;
       const int64_t n = row / (s.Do * s.Ho), d = row / s.Ho % s.Do, i = row % s.Ho;
-      for_each_piece(s, a.x.data<float>(), {s.D, s.H, s.W}, line, n, d, i, false, [&](const Piece& piece, const auto& x, const auto& taps) {
-        sums.clear();
-        for (int64_t t : taps) sums.push_back(own + t * s.C);
-        simd().depthwise_weight({.x = x.data(),
-                                 .w = nullptr,
-                                 .taps = static_cast<int64_t>(x.size()),
-                                 .pixels = piece.until - piece.from,
-                                 .channels = s.C,
-                                 .step = s.stride[2] * s.C,
-                                 .y = y + piece.from * s.C,
-                                 .ldy = s.C,
-                                 .sums = sums.data()});
-      });
+      for_each_piece(s, a.x.data<float>(), {s.D, s.H, s.W}, line, n, d, i, false,
+                     [&](const Piece& piece, auto* x, auto* taps, int64_t count) {
+                       for (int64_t t = 0; t < count; t++) sums[t] = own + taps[t] * s.C;
+                       simd().depthwise_weight({.x = x,
+                                                .w = nullptr,
+                                                .taps = count,
+                                                .pixels = piece.until - piece.from,
+                                                .channels = s.C,
+                                                .step = s.stride[2] * s.C,
+                                                .y = y + piece.from * s.C,
+                                                .ldy = s.C,
+                                                .sums = sums.data()});
+                     });
       if (a.bias) simd().add_column_sums(y, s.Wo, s.C, s.C, own + size);
     }
   });

@@ -74,9 +74,13 @@ struct Job {
   const float* gradients(int64_t row, float* to) const {
     const float* g = y + row * s.Wo * s.O + group * s.Og + first_o;
     if (to) {
+      constexpr int64_t eight = 8;  // of a size known at compile time: a load and a store, not a call
       for (int64_t j = 0; j < s.Wo; j++) {
-        std::copy_n(g + j * s.O, columns, to + j * ld_y);
-        std::fill(to + j * ld_y + columns, to + (j + 1) * ld_y, 0.0f);
+        const float* from = g + j * s.O;
+        float* row = to + j * ld_y;
+        int64_t o = 0;
+        for (; o + eight <= columns; o += eight) std::copy_n(from + o, eight, row + o);
+        for (; o < ld_y; o++) row[o] = o < columns ? from[o] : 0.0f;
       }
       g = to;
     }
