@@ -57,10 +57,9 @@ double input_cost(const ConvArgs& a) {
 double weight_cost(const ConvArgs& a) {
   const Shapes s(a);
   const Counts n(s);
+  const double each = n.products * static_cast<double>(s.Cg), unfolding = s.joined() && s.kW * s.C < 10 ? 2 * each : 0;  // value by value
   const double copies = n.y * vectors(s.O) * static_cast<double>(s.kD * s.kH);
-  return static_cast<double>(s.groups) *
-             product(s.Og, n.products * static_cast<double>(s.Cg), n.products * static_cast<double>(s.Cg) / 160) +
-         copies;
+  return static_cast<double>(s.groups) * product(s.Og, each, each / 160, 1) + copies + unfolding;
 }
 
 }  // namespace rows
