@@ -126,10 +126,21 @@ Values run_forward(Cell cell, const std::vector<Tensor>& in, const SequenceOptio
   return v;
 }
 
-Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  const Tensor y({a.dim(transpose_a ? 1 : 0), b.dim(transpose_b ? 0 : 1)}, a.dtype(), a.device());
-  kernels::matmul({a, b, y, transpose_a, transpose_b});
-  return y;
+kernels::MatmulArgs product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  return {a, b, Tensor({a.dim(transpose_a ? 1 : 0), b.dim(transpose_b ? 0 : 1)}, a.dtype(), a.device()), transpose_a, transpose_b};
+}
+Tensor run_product(const kernels::MatmulArgs& a) {
+  kernels::matmul(a);
+  return a.y;
+}
+
+// The gradients of both weights, x^T g and before^T g: where g is the same, it is packed once for both.
+void weight_gradients(const Tensor& x, const Tensor& before, const Tensor& g, Tensor& ih, Tensor& hh) {
+  kernels::MatmulArgs a = product(x, g, true, false), b = product(before, g, true, false);
+  const auto &entry = kernels::matmul.choose(a), &other = kernels::matmul.choose(b);
+  if (&entry == &other && entry.pack) a.packed = b.packed = entry.pack(a);
+  entry.run(a), other.run(b);
+  ih = a.y, hh = b.y;
 }
 
 std::vector<Tensor> run_backward(Cell cell, const std::vector<Tensor>& in, const Values& v, const SequenceOptions& o, const Tensor& g,
@@ -145,9 +156,14 @@ std::vector<Tensor> run_backward(Cell cell, const std::vector<Tensor>& in, const
                                o.lengths, o.reverse, o.truncate});
   const Tensor rows = gx.view({all, width}), recurrent_rows = gr ? gr.view({all, width}) : rows;
   const Tensor x = in[input].view({all, in[input].dim(2)});
-  if (wanted[input]) parts[input] = product(rows, in[weight_ih], false, true).view(in[input].shape());
-  if (wanted[weight_ih]) parts[weight_ih] = product(x, rows, true, false);
-  if (wanted[weight_hh]) parts[weight_hh] = product(before.view({all, H}), recurrent_rows, true, false);
+  const Tensor states = before.view({all, H});
+  if (wanted[input]) parts[input] = run_product(product(rows, in[weight_ih], false, true)).view(in[input].shape());
+  if (wanted[weight_ih] && wanted[weight_hh] && !gr)
+    weight_gradients(x, states, rows, parts[weight_ih], parts[weight_hh]);
+  else {
+    if (wanted[weight_ih]) parts[weight_ih] = run_product(product(x, rows, true, false));
+    if (wanted[weight_hh]) parts[weight_hh] = run_product(product(states, recurrent_rows, true, false));
+  }
   if (wanted[bias_ih]) parts[bias_ih] = sum(rows, {0});
   if (wanted[bias_hh]) parts[bias_hh] = gr || !parts[bias_ih] ? sum(recurrent_rows, {0}) : parts[bias_ih].clone();
   return parts;

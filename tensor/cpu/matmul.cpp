@@ -30,6 +30,9 @@ constexpr int64_t depth_of_block = 256;
 int64_t width_of_panel(int64_t N) { return N > simd().lanes ? 2 * simd().lanes : simd().lanes; }
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
+// Values from one copied panel to the next: a line apart beside the panel itself, so that several can be written side by side.
+int64_t size_of_panel(const MatmulSizes& s) { return s.K * width_of_panel(s.N) + 16; }
+
 // B as the tiles read it: the columns of panel p at data + p * panel_step, rows `ld` apart, and so for each matrix of a batch; the last
 // panel, if it is no whole one, is always a copy.
 struct Right {
@@ -44,32 +47,32 @@ struct Right {
 Tensor copy_panels(const MatmulArgs& a, const MatmulSizes& s, int64_t first_panel) {
   constexpr int64_t together = 8;
   const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width - first_panel, matrices = s.step_b ? s.batch : 1;
-  const int64_t chunks = (panels + together - 1) / together, size = panels * s.K * width;
+  const int64_t chunks = (panels + together - 1) / together, size = panels * size_of_panel(s);
   const Tensor memory({matrices * size});
   parallel_for(matrices * chunks, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, s.K * width * together)), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const int64_t p = i % chunks * together, n = (first_panel + p) * width, columns = std::min(together * width, s.N - n);
       const float* b = a.b.data<float>() + i / chunks * s.step_b;
-      float* to = memory.data<float>() + i / chunks * size + p * s.K * width;
-      if (columns % width) std::fill_n(to + columns / width * s.K * width, s.K * width, 0.0f);
-      simd().panels(a.transpose_b ? b + n * s.K : b + n, a.transpose_b ? s.K : s.N, a.transpose_b, s.K, columns, width, s.K * width, to);
+      float* to = memory.data<float>() + i / chunks * size + p * size_of_panel(s);
+      if (columns % width) std::fill_n(to + columns / width * size_of_panel(s), s.K * width, 0.0f);
+      simd().panels(a.transpose_b ? b + n * s.K : b + n, a.transpose_b ? s.K : s.N, a.transpose_b, s.K, columns, width, size_of_panel(s), to);
     }
   });
   return memory;
 }
 
 Right right_operand(const MatmulArgs& a, const MatmulSizes& s) {
-  const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width, size = panels * s.K * width;
-  if (a.packed) return {a.packed, a.packed.data<float>(), width, s.K * width, s.step_b ? size : 0};
+  const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width, size = size_of_panel(s);
+  if (a.packed) return {a.packed, a.packed.data<float>(), width, size, s.step_b ? panels * size : 0};
   const bool few_uses = s.M * (s.step_b ? 1 : s.batch) <= 24, small = s.K * s.N <= 16384;
   if (a.transpose_b || (!few_uses && !small)) {
     const Tensor memory = copy_panels(a, s, 0);
-    return {memory, memory.data<float>(), width, s.K * width, s.step_b ? size : 0};
+    return {memory, memory.data<float>(), width, size, s.step_b ? panels * size : 0};
   }
   Right right{a.b, a.b.data<float>(), s.N, width, s.step_b};
   if (s.N % width == 0) return right;
   right.memory = copy_panels(a, s, panels - 1);
-  right.last = right.memory.data<float>(), right.last_step = s.step_b ? s.K * width : 0;
+  right.last = right.memory.data<float>(), right.last_step = s.step_b ? size : 0;
   return right;
 }
 
@@ -106,7 +109,7 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
     const int64_t depth = std::min(depth_of_block, s.K - k);
     const float* from = args.transpose_a ? a + k * s.M + m : a + m * s.K + k;
     if (left == Left::slivers) {
-      float* to = scratch(0, depth * rows + 16);
+      float* to = scratch(0, (depth + 16) * rows);
       simd().slivers(from, lda, args.transpose_a, rows, depth, to);
       from = to;
     }
@@ -127,7 +130,9 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
   }
 }
 
-int64_t packed_size(const MatmulSizes& s) { return (s.step_b ? s.batch : 1) * round_up(s.N, width_of_panel(s.N)) * s.K; }
+int64_t packed_size(const MatmulSizes& s) {
+  return (s.step_b ? s.batch : 1) * (round_up(s.N, width_of_panel(s.N)) / width_of_panel(s.N)) * size_of_panel(s);
+}
 
 bool fits(const MatmulArgs& a) { return a.y.dtype() == Dtype::f32 && (!a.packed || a.packed.size() == packed_size(MatmulSizes(a))); }
 

@@ -51,25 +51,34 @@ int64_t count_of(int64_t n, int64_t step) { return (n + step - 1) / step; }
 // Rows of a state 2^k bytes apart would share lines of the cache.
 int64_t padded(int64_t n) { return n + 16; }
 
+// Asks for n values that will be read or written after the product: from step to step they lie far apart, no hardware foresees them.
+void fetch(const Tensor& t, int64_t offset, int64_t n) {
+  for (int64_t i = 0; t && i < n; i += 16) __builtin_prefetch(t.data<float>() + offset + i, 1);
+}
+
 int64_t team(int64_t multiply_adds) { return multiply_adds >= 100'000 ? threads() : 1; }
 
-// weight as (units / chunk, gates, H, chunk): a panel for each gate of each chunk of units, zeros beyond H.
+// Values of a panel of `depth` rows: a line more, so that several can be written side by side.
+int64_t size_of_panel(int64_t depth) { return depth * units_of_chunk() + 16; }
+
+// weight as (units / chunk, gates) panels (H, chunk): one for each gate of each chunk of units, zeros beyond H.
 Tensor forward_panels(const Tensor& weight, int64_t H, int64_t G) {
   const int64_t U = units_of_chunk(), chunks = count_of(H, U);
-  const Tensor to = H % U ? Tensor::zeros({chunks, G, H, U}) : Tensor({chunks, G, H, U});
+  const int64_t size = size_of_panel(H);
+  const Tensor to = H % U ? Tensor::zeros({chunks, G, size}) : Tensor({chunks, G, size});
   parallel_for(G, 1, [&](int64_t g, int64_t) {
-    simd().panels(weight.data<float>() + g * H, G * H, false, H, H, U, G * H * U, to.data<float>() + g * H * U);
+    simd().panels(weight.data<float>() + g * H, G * H, false, H, H, U, G * size, to.data<float>() + g * size);
   });
   return to;
 }
 
-// Its transpose as (units / chunk, gates * H, chunk).
+// Its transpose as (units / chunk) panels (gates * H, chunk).
 Tensor backward_panels(const Tensor& weight, int64_t H, int64_t width) {
   const int64_t U = units_of_chunk(), chunks = count_of(H, U);
-  const Tensor to = H % U ? Tensor::zeros({chunks, width, U}) : Tensor({chunks, width, U});
+  const Tensor to = H % U ? Tensor::zeros({chunks, size_of_panel(width)}) : Tensor({chunks, size_of_panel(width)});
   parallel_for(chunks, 1, [&](int64_t c, int64_t) {
     simd().panels(weight.data<float>() + c * U * width, width, true, width, std::min(U, H - c * U), U, width * U,
-                  to.data<float>() + c * width * U);
+                  to.data<float>() + c * size_of_panel(width));
   });
   return to;
 }
@@ -121,8 +130,13 @@ struct Forward {
   void chunk(int64_t i, int64_t first, int64_t block) const {
     const int64_t U = units_of_chunk(), u = block * U, columns = std::min(U, s.H - u), rows = std::min(rows_of_chunk, s.N - first);
     float* r = cpu::scratch(1, s.G * rows_of_chunk * U);
+    for (int64_t n = first; n < first + rows; n++) {
+      const int64_t at = n * s.T + order.time(i);
+      for (int64_t g = 0; g < s.G; g++) fetch(a.x, at * s.width + g * s.H + u, columns), fetch(a.kept, at * s.width + g * s.H + u, columns);
+      fetch(a.y, at * s.H + u, columns), fetch(a.extra, at * s.H + u, columns);
+    }
     for (int64_t g = 0; g < s.G; g++)
-      product(h(i, first), padded(s.H), panels.data<float>() + (block * s.G + g) * s.H * U, rows, columns, s.H, r + g * rows_of_chunk * U, U,
+      product(h(i, first), padded(s.H), panels.data<float>() + (block * s.G + g) * size_of_panel(s.H), rows, columns, s.H, r + g * rows_of_chunk * U, U,
               data<float>(bias, bias ? g * bias.dim(1) + u : 0), false);
     for (int64_t n = first; n < first + rows; n++) unit_step(i, n, u, columns, r + (n - first) * U);
   }
@@ -137,7 +151,7 @@ struct Forward {
 
 bool fits(const RecurrentArgs& a) {
   const int64_t U = units_of_chunk(), H = a.y.dim(2);
-  return a.y.dtype() == Dtype::f32 && (!a.packed || a.packed.shape() == Shape{count_of(H, U), gates(a.cell), H, U});
+  return a.y.dtype() == Dtype::f32 && (!a.packed || a.packed.shape() == Shape{count_of(H, U), gates(a.cell), size_of_panel(H)});
 }
 void run(const RecurrentArgs& a) {
   if (a.h.size()) Forward(a).run();
@@ -168,7 +182,7 @@ struct Backward {
       }
       return;
     }
-    product(gate(i, first), padded(s.width), panels.data<float>() + block * s.width * units_of_chunk(), rows, columns, s.width,
+    product(gate(i, first), padded(s.width), panels.data<float>() + block * size_of_panel(s.width), rows, columns, s.width,
             a.gh0.data<float>() + first * s.H + u, s.H, nullptr, true);
   }
 
@@ -197,6 +211,12 @@ struct Backward {
   void chunk(int64_t turn, int64_t first, int64_t block) const {
     const int64_t U = units_of_chunk(), u = block * U, columns = std::min(U, s.H - u), rows = std::min(rows_of_chunk, s.N - first);
     const int64_t i = s.T - 1 - turn;
+    for (int64_t n = first; i >= 0 && n < first + rows; n++) {
+      const int64_t at = n * s.T + order.time(i), before = n * s.T + order.time(std::max<int64_t>(0, i - 1));
+      for (int64_t g = 0; g < s.G; g++) fetch(a.kept, at * s.width + g * s.H + u, columns), fetch(a.gx, at * s.width + g * s.H + u, columns);
+      fetch(a.gy, at * s.H + u, columns), fetch(a.before, at * s.H + u, columns);
+      fetch(a.y, before * s.H + u, columns), fetch(a.extra, before * s.H + u, columns);
+    }
     if (turn > 0) to_state(i + 1, first, rows, block, u, columns);
     for (int64_t n = first; i >= 0 && n < first + rows; n++) unit_step(i, n, u, columns);
   }

@@ -193,7 +193,7 @@ struct Simd {
   void (*winograd_sums)(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
                         int64_t O, int64_t first, int64_t last, bool accumulate, float* s, const Ahead* ahead, int64_t aheads);
   void (*tiles)(const Tiles&);
-  void (*slivers)(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);  // rows * depth values
+  void (*slivers)(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);  // rows * (depth + 16) values
   // Rows of b (or, transposed, its columns) as panels of `width` (of lanes or 2 * lanes) columns, `step` apart: to[k * width + o].
   void (*panels)(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t columns, int64_t width, int64_t step, float* to);
   void (*dots)(const float* matrix, int64_t K, int64_t n, const float* v, float* y);                 // y[i] = sum of matrix[i * K + k] * v[k]

@@ -15,6 +15,8 @@ namespace {
 constexpr int most_rows = lanes == 16 ? 14 : 6;
 
 int64_t tiles_in(int64_t rows) { return (rows + most_rows - 1) / most_rows; }
+// Where the sliver of tile i begins, whose first row is r: a line apart, so that they can be written side by side.
+int64_t sliver(int64_t i, int64_t r, int64_t depth) { return r * depth + 16 * i; }
 
 // The first columns of each row of a tile, where it reaches beyond the right edge.
 __attribute__((noinline)) void store_edge(const float* tile, int64_t width, int64_t rows, int64_t columns, bool accumulate, float* y,
@@ -87,7 +89,7 @@ template <int B, Left left>
 void strip(const Tiles& t) {
   for (int64_t i = 0, r = 0, n = tiles_in(t.rows); i < n; i++) {
     const int64_t next = t.rows * (i + 1) / n;
-    const float* a = left == Left::rows ? t.a + r * t.lda : left == Left::columns ? t.a + r : t.a + r * t.depth;
+    const float* a = left == Left::rows ? t.a + r * t.lda : left == Left::columns ? t.a + r : t.a + sliver(i, r, t.depth);
     tile_of<most_rows, B, left>(next - r, t, a, t.y + r * t.ldy);
     r = next;
   }
@@ -130,7 +132,7 @@ void slivers_of_columns(const float* a, int64_t lda, int64_t rows, int64_t depth
     for (int64_t i = 0, r = 0; i < n; i++) {
       const int64_t next = rows * (i + 1) / n, R = next - r;
       const float* from = a + k * lda + r;
-      float* at = to + r * depth + k * R;
+      float* at = to + sliver(i, r, depth) + k * R;
       if (lda >= lanes && (depth - 1 - k) * R >= lanes)
         for (int64_t j = 0; j < R; j += lanes) store(at + j, load<Vec>(from + j));
       else
@@ -156,7 +158,7 @@ void slivers(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t
   if (transposed) return slivers_of_columns(a, lda, rows, depth, to);
   for (int64_t i = 0, r = 0, n = tiles_in(rows); i < n; i++) {
     const int64_t next = rows * (i + 1) / n;
-    sliver_of_rows(a + r * lda, lda, next - r, depth, to + r * depth);
+    sliver_of_rows(a + r * lda, lda, next - r, depth, to + sliver(i, r, depth));
     r = next;
   }
 }
