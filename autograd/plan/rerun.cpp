@@ -81,7 +81,8 @@ Registry& registry() {
 }  // namespace
 
 PlanRun rerun_of(const Call& call) {
-  if (call.name == "batch_norm") throw Error("[plan] batch_norm takes statistics of the batch: call eval() before freezing");
+  if (call.name == "batch_norm" || call.name == "batch_norm_max_pool")
+    throw Error("[plan] " + call.name + " takes statistics of the batch: call eval() before freezing");
   if (call.name == "dropout") throw Error("[plan] dropout draws random numbers: call eval() before freezing");
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);

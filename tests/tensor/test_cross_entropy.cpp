@@ -60,9 +60,10 @@ TEST_CASE("cross-entropy: every entry, instruction set and number of threads") {
       a.x = normal({rows, classes}, 1, 0, 4), a.target = Tensor({rows}, Dtype::i32);
       for (int64_t r = 0; r < rows; r++) a.target.data<int32_t>()[r] = static_cast<int32_t>(r % 5 == 3 ? -100 : r * 7 % classes);
       if (rows > 1) a.x.data<float>()[classes] = static_cast<float>(classes % 2 ? not_a_number : -infinite);
-      if (classes % 2) a.weight = guarded(random_uniform({classes}, 7, 2, 0.5, 2));
+      const bool one = classes == 1;  // its gradient is 0, exactly: nothing to measure a rounding error of weights by
+      if (classes % 2 && !one) a.weight = guarded(random_uniform({classes}, 7, 2, 0.5, 2));
       a.y = guarded({rows}, Dtype::f32), a.row_weight = guarded({rows}, Dtype::f32), a.log_sum = guarded({rows}, Dtype::f32);
-      a.smoothing = rows % 3 ? 0 : 0.1;
+      a.smoothing = rows % 3 || one ? 0 : 0.1;
       using A = kernels::CrossEntropyArgs;
       using B = kernels::CrossEntropyBackwardArgs;
       const std::string text = std::to_string(rows) + " rows of " + std::to_string(classes);
