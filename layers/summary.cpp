@@ -85,7 +85,9 @@ int64_t flops(const OpCall& call) {
     if (name.find("_weight") != name.npos) return 2 * in[1].size() * last_axes_product(call.output.shape());
     return 2 * (transposed ? in[0].size() : call.output.size()) * last_axes_product(in[1].shape());
   }
-  if ((name == "matmul" || name == "linear") && !in.empty())
+  if ((name == "lstm" || name == "gru" || name == "rnn" || name == "rnn_relu") && in.size() >= 3)  // x (N, T, in), weight_ih, weight_hh
+    return 2 * in[0].dim(0) * in[0].dim(1) * (in[1].size() + in[2].size());
+  if ((name == "matmul" || name == "linear") && in.size() >= 2)  // "linear" of one input is a map
     return 2 * call.output.size() * in[0].dim(attribute(call, "transpose_a") ? -2 : -1);
   return std::max(call.output.size(), in.empty() ? int64_t{0} : in[0].size());
 }
