@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "tensor/cpu/simd.h"
 #include "tensor/parallel.h"
 
 namespace sono {
@@ -19,25 +20,7 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, std::array<uint32_
 }
 
 void philox_blocks(uint32_t (&out)[4][philox_lanes], uint64_t first, uint64_t stream, uint64_t seed) {
-  constexpr int n = philox_lanes;  // more than 16: the compiler then makes vectors of these loops instead of unrolling them
-  uint32_t c0[n], c1[n], c2[n], c3[n], high0[n], high2[n], low0[n], low2[n];
-  for (int k = 0; k < n; k++) {
-    const uint64_t counter = first + static_cast<uint64_t>(k);
-    c0[k] = static_cast<uint32_t>(counter), c1[k] = static_cast<uint32_t>(counter >> 32);
-    c2[k] = static_cast<uint32_t>(stream), c3[k] = static_cast<uint32_t>(stream >> 32);
-  }
-  uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) {
-    for (int k = 0; k < n; k++) {
-      high0[k] = static_cast<uint32_t>((uint64_t{0xD2511F53u} * c0[k]) >> 32), low0[k] = 0xD2511F53u * c0[k];
-      high2[k] = static_cast<uint32_t>((uint64_t{0xCD9E8D57u} * c2[k]) >> 32), low2[k] = 0xCD9E8D57u * c2[k];
-    }
-    for (int k = 0; k < n; k++) {
-      c0[k] = high2[k] ^ c1[k] ^ key0, c1[k] = low2[k];
-      c2[k] = high0[k] ^ c3[k] ^ key1, c3[k] = low0[k];
-    }
-  }
-  for (int k = 0; k < n; k++) out[0][k] = c0[k], out[1][k] = c1[k], out[2][k] = c2[k], out[3][k] = c3[k];
+  cpu::simd().philox(first, stream, seed, out[0]);
 }
 
 namespace {

@@ -251,6 +251,11 @@ struct Simd {
   // x and y (radix * m * s, 2, lanes): the real parts of `lanes` rows, then the imaginary ones.
   void (*fft_pass)(const FftPass&, const float* x, float* y);
 
+  // to[i] = w[0] * centre[i] + sum over k from 1 to reach of w[k] * (centre[i - k * step] + centre[i + k * step]), i < n.
+  void (*symmetric_filter)(const float* centre, int64_t step, const float* w, int64_t reach, int64_t n, float* to);
+  // out[w][k]: word w of Philox4x32-10's block first + k, k < 32.
+  void (*philox)(uint64_t first, uint64_t stream, uint64_t seed, uint32_t* out);
+
   // Rows of logits whose target (a class, or `ignore`) is one of at most 64 classes: loss, its weight and log-sum-exp of each row, and
   // from the last and gy the gradient (tensor/kernels.h). Targets have been checked.
   void (*cross_entropy_rows)(const ClassRows&, float* y, float* row_weight, float* log_sum);

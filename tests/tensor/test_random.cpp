@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "tensor/cpu/simd.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
 
@@ -96,4 +97,36 @@ TEST_CASE("bits in bulk are those drawn one by one, and the stream goes on behin
     for (const uint32_t w : words) CHECK(w == one.bits());
   }
   CHECK(many.bits() == one.bits());
+}
+
+TEST_CASE("random words and symmetric filters are the same to the bit on every instruction set") {
+  const Tensor x = random_normal({400}, 1, 2);
+  const cpu::Isa before = cpu::isa();
+  const float w[] = {0.5f, 0.3f, -0.2f, 0.1f, 0.05f};
+  for (cpu::Isa isa : {cpu::Isa::baseline, cpu::Isa::v3, cpu::Isa::v4}) {
+    if (!cpu::has_isa(isa)) continue;
+    cpu::set_isa(isa);
+    uint32_t words[4][philox_lanes];
+    philox_blocks(words, (uint64_t{1} << 32) - 5, 7, 9);
+    for (uint64_t k = 0; k < philox_lanes; k++) {
+      const uint64_t counter = (uint64_t{1} << 32) - 5 + k;
+      const auto block = philox4x32({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 7, 0}, {9, 0});
+      for (size_t i = 0; i < 4; i++) CHECK(words[i][k] == block[i]);
+    }
+    for (int64_t n : {0, 1, 7, 31, 32, 101})
+      for (int64_t step : {1, 3, 30}) {
+        std::vector<float> y(static_cast<size_t>(n));
+        cpu::simd().symmetric_filter(x.data<float>() + 125, step, w, 4, n, y.data());
+        for (int64_t i = 0; i < n; i++) {
+          const float* c = x.data<float>() + 125 + i;
+          volatile float sum = w[0] * c[0];  // volatile: rounded at each step
+          for (int64_t k = 1; k < 5; k++) {
+            volatile float term = w[k] * (c[-k * step] + c[k * step]);
+            sum = sum + term;
+          }
+          CHECK(y[static_cast<size_t>(i)] == sum);
+        }
+      }
+  }
+  cpu::set_isa(before);
 }

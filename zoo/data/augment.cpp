@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autograd/ops.h"
+#include "tensor/cpu/simd.h"
 #include "tensor/random.h"
 #include "zoo/data/resize.h"
 
@@ -286,11 +287,7 @@ Tensor blurred(const Tensor& image, double sigma) {
         for (int64_t i = 0; i < row; i++) line[i] += w * source[i];
       }
     float* target = out.data<float>() + y * row;
-    for (int64_t i = 0; i < row; i++) target[i] = blur.weight[0] * line[i];
-    for (int64_t k = 1; k <= blur.reach; k++) {
-      const float *left = line - k * channels, *right = line + k * channels, w = blur.at(k);
-      for (int64_t i = 0; i < row; i++) target[i] += w * (left[i] + right[i]);
-    }
+    cpu::simd().symmetric_filter(line, channels, blur.weight.data(), blur.reach, row, target);
     const float scale = down_scale[static_cast<size_t>(y)];
     for (int64_t i = 0; i < row; i++) target[i] *= scale * across_scale[static_cast<size_t>(i)];
   }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "tensor/cpu/simd.h"
 #include "tensor/random.h"
 #include "zoo/sim/decibel.h"
 #include "zoo/sim/noise.h"
@@ -29,26 +30,13 @@ void gaussian_kernel(double sigma, std::vector<float>& w) {
 
 // out[x] = sum over k of w[|k|] in[x + k]; in has the kernel's reach before and after.
 void filter_row(const float* in, float* out, int64_t n, const std::vector<float>& w) {
-  const int64_t reach = static_cast<int64_t>(w.size()) - 1;
-  for (int64_t x = 0; x < n; x++) out[x] = w[0] * in[x];
-  for (int64_t k = 1; k <= reach; k++) {
-    const float *left = in - k, *right = in + k, weight = w[k];
-    for (int64_t x = 0; x < n; x++) out[x] += weight * (left[x] + right[x]);
-  }
+  cpu::simd().symmetric_filter(in, 1, w.data(), static_cast<int64_t>(w.size()) - 1, n, out);
 }
 
 // out row z = sum over k of w[|k|] (in row z + reach + k): in has `reach` rows more at each end.
 void filter_columns(const float* in, float* out, int64_t rows, int64_t n, const std::vector<float>& w) {
   const int64_t reach = static_cast<int64_t>(w.size()) - 1;
-  for (int64_t z = 0; z < rows; z++) {
-    const float* centre = in + (z + reach) * n;
-    float* o = out + z * n;
-    for (int64_t x = 0; x < n; x++) o[x] = w[0] * centre[x];
-    for (int64_t k = 1; k <= reach; k++) {
-      const float *above = centre - k * n, *below = centre + k * n, weight = w[k];
-      for (int64_t x = 0; x < n; x++) o[x] += weight * (above[x] + below[x]);
-    }
-  }
+  for (int64_t z = 0; z < rows; z++) cpu::simd().symmetric_filter(in + (z + reach) * n, n, w.data(), reach, n, out + z * n);
 }
 
 // A row of the scatterers g, with `pad` cells more on each side where the medium is continued: amplitude and coherent part held, noise its

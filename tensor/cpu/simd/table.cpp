@@ -57,6 +57,8 @@ void grid_sample(const GridFrame& f, const float* x, const float* grid, int64_t 
 void grid_scatter(const GridFrame& f, const float* grid, const float* gy, int64_t points, float* gx);
 void grid_slopes(const GridFrame& f, const float* x, const float* grid, const float* gy, int64_t points, float* ggrid);
 void fft_pass(const FftPass& f, const float* x, float* y);
+void symmetric_filter(const float* centre, int64_t step, const float* w, int64_t reach, int64_t n, float* to);
+void philox(uint64_t first, uint64_t stream, uint64_t seed, uint32_t* out);
 void cross_entropy_rows(const ClassRows& c, float* y, float* row_weight, float* log_sum);
 void cross_entropy_gradient(const ClassRows& c, const float* log_sum, const float* gy, float* gx);
 void logit_sums(const float* x, const float* t, int64_t n, int64_t wide, bool squared, float* sums);
@@ -122,6 +124,8 @@ const Simd table = {
     .grid_scatter = grid_scatter,
     .grid_slopes = grid_slopes,
     .fft_pass = fft_pass,
+    .symmetric_filter = symmetric_filter,
+    .philox = philox,
     .cross_entropy_rows = cross_entropy_rows,
     .cross_entropy_gradient = cross_entropy_gradient,
     .logit_sums = logit_sums,
