@@ -14,15 +14,18 @@ using cpu::padded_columns, cpu::simd;
 using rows::Shapes;
 
 constexpr double two_vectors = 0.92, one_vector = 0.70;  // register tiles of rows x 2 and x 1 vectors
-constexpr double narrow_share = 0.75, depthwise_share = 0.4;
+constexpr double narrow_share[] = {0.75, 0.65, 0.55};    // kernel rows of 3, 5 and 7 taps
+constexpr double depthwise_share = 0.4;
 constexpr double tile_start = 30, tap_start = 8;  // a tile of about 12 vectors: started and written; each tap of its products begun
 
 double vectors(int64_t floats) { return static_cast<double>(floats) / simd().lanes; }
 
 // Multiply-adds of products with `columns` columns: `each` per column, in tiles of `rows` rows together that go through `taps` products.
 double product(int64_t columns, double each, double rows, double taps) {
-  const double width = vectors(padded_columns(columns));
-  return width * (each / (columns > simd().lanes ? two_vectors : one_vector) + rows * (tile_start + taps * tap_start) / 12);
+  const int64_t wide = 2 * simd().lanes, rest = columns % wide;
+  const double two = vectors(columns - rest + (rest > simd().lanes ? wide : 0)),
+               one = rest > 0 && rest <= simd().lanes ? vectors(padded_columns(rest)) : 0;
+  return each * (two / two_vectors + one / one_vector) + (two + one) * rows * (tile_start + taps * tap_start) / 12;
 }
 
 struct Counts {
@@ -57,7 +60,7 @@ double input_cost(const ConvArgs& a) {
 double weight_cost(const ConvArgs& a) {
   const Shapes s(a);
   const Counts n(s);
-  const double each = n.products * static_cast<double>(s.Cg), unfolding = s.joined() && s.kW * s.C < 10 ? 2 * each : 0;  // value by value
+  const double each = n.products * static_cast<double>(s.Cg), unfolding = s.joined() && s.kW * s.C < 10 ? 6 * each : 0;  // value by value
   const double copies = n.y * vectors(s.O) * static_cast<double>(s.kD * s.kH);
   return static_cast<double>(s.groups) * product(s.Og, each, each / 160, 1) + copies + unfolding;
 }
@@ -68,7 +71,7 @@ namespace narrow {
 
 double cost(const ConvArgs& a) {
   const Shapes s(a);
-  return Counts(s).products * static_cast<double>(s.C) * vectors(padded_columns(s.O)) / narrow_share;
+  return Counts(s).products * static_cast<double>(s.C) * vectors(padded_columns(s.O)) / narrow_share[(s.kW - 3) / 2];
 }
 
 }  // namespace narrow
