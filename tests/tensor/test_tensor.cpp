@@ -113,38 +113,6 @@ TEST_CASE("the heap: the smallest piece that is large enough, neighbours joined,
   CHECK(heap.find(SIZE_MAX / 2) == -1);
 }
 
-TEST_CASE("the heap: the smallest piece that is large enough, neighbours joined, fresh memory last") {
-  Heap heap;
-  const auto take = [&](size_t pages) {
-    const int piece = heap.find(pages * Heap::page);
-    REQUIRE(piece >= 0);
-    return static_cast<char*>(heap.take(piece, pages * Heap::page));
-  };
-  const auto fresh = [&](size_t pages) { return heap.fresh(heap.find(pages * Heap::page), pages * Heap::page) / Heap::page; };
-  char *a = take(7), *b = take(3), *c = take(5), *d = take(2), *e = take(1);
-  CHECK(b == a + 7 * Heap::page);
-  std::memset(a, 1, 18 * Heap::page);
-  heap.give(a, 7 * Heap::page);
-  heap.give(c, 5 * Heap::page);
-  CHECK(fresh(5) == 0);
-  CHECK(fresh(8) == 8);
-  char* in_c = take(4);
-  CHECK(in_c == c);  // the smaller one of the two
-  heap.give(b, 3 * Heap::page);
-  CHECK(fresh(10) == 0);  // a and b
-  heap.give(in_c, 4 * Heap::page);
-  heap.give(d, 2 * Heap::page);
-  CHECK(take(17) == a);  // all that lies before e
-  heap.give(a, 17 * Heap::page);
-  heap.give(e, Heap::page);
-  CHECK(fresh(20) == 2);  // joined with what was never used
-  heap.trim();
-  CHECK(fresh(1) == 1);
-  CHECK(take(1) == a);
-  CHECK(a[0] == 0);  // the system has taken the memory back
-  CHECK(heap.find(SIZE_MAX / 2) == -1);
-}
-
 TEST_CASE("a device that is not there is refused by name") {
   if (has_device(Device::cuda)) return;
   CHECK_THROWS_WITH_AS(Tensor::zeros({2}, Dtype::f32, Device::cuda), "device cuda is not available in this program; use the CPU",
