@@ -156,12 +156,12 @@ class Lowering {
     std::vector<Map> then = product.after;
     if (!candidate.fused) args.activation = Activation::none, then.insert(then.begin(), product.unfused.begin(), product.unfused.end());
     const auto* entry = candidate.entry;
-    if (g.constant(product.value) && entry->pack) {
-      const auto [at, fresh] = packed_.try_emplace({entry, (args.*product.weights).raw(), args.y.shape()});
-      if (fresh) at->second = own(entry->pack(args));
-      args.packed = at->second;
-    } else if (g.constant(product.value)) {
-      args.*product.weights = tensor(product.value).view((args.*product.weights).shape());
+    if (g.constant(product.value)) {
+      if (entry->pack) args.packed = entry->pack(args);
+      if (args.packed && entry->fits(args))
+        own(args.packed);
+      else
+        args.packed = {}, args.*product.weights = tensor(product.value).view((args.*product.weights).shape());
     }
     if (then.empty()) return [run = entry->run, args = std::move(args)] { run(args); };
     return [run = entry->run, args = std::move(args), then = run_maps(std::move(then))] { run(args), then(); };
@@ -213,6 +213,7 @@ class Lowering {
     if (n == "conv1d" || n == "conv2d" || n == "conv3d") return conv(c);
     if (n == "conv1d_input" || n == "conv2d_input" || n == "conv3d_input") return conv_transposed(c);
     if (n == "linear" || n == "matmul") return product(c);
+    if (n == "lstm" || n == "gru" || n == "rnn" || n == "rnn_relu") return steps(c);
     if (n == "batch_norm_eval" && norm_given(c)) return;
     if (n == "layer_norm" || n == "group_norm" || n == "instance_norm") return norm(c);
     if (n == "max_pool" || n == "avg_pool") return pool(c);
@@ -286,6 +287,22 @@ class Lowering {
     if (c.inputs.size() > 2) a.bias = tensor(c.inputs[2]);
     a.activation = c.activation;
     add_product<MatmulArgs>(c, kernels::matmul, {a, &MatmulArgs::b, c.inputs[1], activation(c.activation, y)}, 2 * y.size() * in);
+  }
+
+  // Inputs: x weight_ih + bias_ih, weight_hh, bias_hh, h0, c0; output: y, h and c one after the other.
+  void steps(const Call& c) {
+    const Cell cell = c.name == "lstm" ? Cell::lstm : c.name == "gru" ? Cell::gru : c.name == "rnn" ? Cell::tanh : Cell::relu;
+    const Tensor x = tensor(c.inputs[0]), w = weights(c.inputs[1]), rows = tensor(c.output);
+    const int64_t N = x.dim(0), T = x.dim(1), H = w.dim(0), all = N * T;
+    RecurrentArgs a{cell, x, w, tensor(c.inputs[2]), tensor(c.inputs[3]), tensor(c.inputs[4]), rows.rows(0, all).view({N, T, H}),
+                    rows.rows(all, all + N), cell == Cell::lstm ? rows.rows(all + N, all + 2 * N) : Tensor(), {}, {},
+                    integers(c.attributes, "lengths"), integer(c.attributes, "reverse") != 0};
+    const Implementation<RecurrentArgs>& chosen = kernels::recurrent.choose(a);
+    if (!g.constant(c.inputs[1]) || !chosen.pack)
+      a.weight = tensor(c.inputs[1]);
+    else
+      a.packed = own(chosen.pack(a));
+    add(c, std::string(kernels::recurrent.name) + ":" + chosen.name + " " + c.name, 2 * all * w.size(), [run = chosen.run, a] { run(a); });
   }
 
   bool norm_given(const Call& c) {
@@ -445,7 +462,6 @@ class Lowering {
   Places places_;
   Tensor arenas_[4];
   std::map<Id, Tensor> constants_;                                        // by buffer
-  std::map<std::tuple<const void*, const void*, Shape>, Tensor> packed_;  // by entry, weights and output
   Program program_;
 };
 

@@ -1,4 +1,4 @@
-// Rewrites of the list of calls. A product here is a convolution, a transposed one, or a matrix product with constant weights:
+// Rewrites of the list of calls. A recurrent layer is the product with what comes from below, and its steps. A product here is a convolution, a transposed one, or a matrix product with constant weights:
 //   product, batch norm       weights and bias scaled per output channel: y = a (W x + b) + c = (a W) x + (a b + c)
 //   batch norm, product       weights scaled per input channel, where no padding comes between: W (a x + c) + b = (W a) x + (W c + b)
 //   product, + bias           the bias of the product
@@ -78,11 +78,34 @@ Tensor scaled(const Weights& w, const std::vector<double>& factor) {
   return out;
 }
 
+bool is_recurrent(const Call& c) { return c.name == "lstm" || c.name == "gru" || c.name == "rnn" || c.name == "rnn_relu"; }
+
+// Inputs x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0. The part that does not wait for the state becomes a call of its own; `steps`
+// has it in the place of x.
+std::vector<Call> with_steps_apart(Graph& g, std::vector<Call> calls) {
+  std::vector<Call> all;
+  for (Call& c : calls) {
+    if (is_recurrent(c)) {
+      const Shape x = g.shape(c.inputs[0]), w = g.shape(c.inputs[1]), shape{x[0], x[1], w[1]};
+      g.buffers.push_back({g.dtype(c.inputs[0]), count(shape)});
+      g.values.push_back({shape, g.buffers.size() - 1});
+      const Id projected = g.values.size() - 1;
+      Call product{"linear", {c.inputs[0], c.inputs[1]}, projected};
+      if (c.inputs[3] != none) product.inputs.push_back(c.inputs[3]);
+      all.push_back(std::move(product));
+      c.inputs = {projected, c.inputs[2], c.inputs[4], c.inputs[5], c.inputs[6]};
+    }
+    all.push_back(std::move(c));
+  }
+  return all;
+}
+
 class Simplifier {
  public:
   explicit Simplifier(Graph& graph) : g(graph) {}
 
   void run() {
+    g.calls = with_steps_apart(g, std::move(g.calls));
     reads_ = g.reads_of_buffers();
     std::vector<Call> calls = std::move(g.calls);
     writer_.assign(g.buffers.size(), none);

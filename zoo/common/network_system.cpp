@@ -173,20 +173,24 @@ Batch NetworkSystem::training_batch(const CachedDataset& data, const std::vector
   return make_batch(samples);
 }
 
-std::vector<Tensor> NetworkSystem::probabilities(const Tensor& images) {
+Tensor NetworkSystem::averaged(const Tensor& images) {
   const EvalMode eval(*network_);
-  const Tensor on_device = images.to(device_);
-  Tensor p = activate(forward(*network_, on_device)).to(Device::cpu);
-  if (base().mirror) {
-    Tensor q = activate(forward(*network_, flip(images, {2}).to(device_))).to(Device::cpu);
-    if (spatial()) q = flip(q, {2});
-    p = (p + q) * 0.5;
-  }
+  const Tensor p = to_device(activate(forward(*network_, to_device(images, device_))), Device::cpu);
+  if (!base().mirror) return p;
+  const Tensor q = to_device(activate(forward(*network_, to_device(flip(images, {2}), device_))), Device::cpu);
+  return (p + (spatial() ? flip(q, {2}) : q)) * 0.5;
+}
+
+namespace {
+
+Tensor case_of(const Tensor& all, int64_t i) { return all.rows(i, i + 1).view(Shape(all.shape().begin() + 1, all.shape().end())); }
+
+}  // namespace
+
+std::vector<Tensor> NetworkSystem::probabilities(const Tensor& images) {
+  const Tensor p = averaged(images);
   std::vector<Tensor> each;
-  for (int64_t i = 0; i < p.dim(0); i++) {
-    const Tensor one = p.rows(i, i + 1);
-    each.push_back(one.view(Shape(one.shape().begin() + 1, one.shape().end())));
-  }
+  for (int64_t i = 0; i < p.dim(0); i++) each.push_back(case_of(p, i));
   return each;
 }
 
@@ -203,6 +207,7 @@ std::vector<std::pair<std::string, double>> NetworkSystem::validate(const Cached
 }
 
 void NetworkSystem::prepare_training(const Data& data, const Run& run) {
+  plan_.reset();
   mask_labels_ = data.set->mask_labels();
   categories_ = data.set->categories();
   set_seed(run.seed);
@@ -218,6 +223,7 @@ void NetworkSystem::prepare_training(const Data& data, const Run& run) {
 }
 
 void NetworkSystem::train(const Data& data, const Run& run) {
+  plan_.reset();
   const auto cached = cache(data);
   const std::vector<int64_t>& cases = data.split.train;
   const NetworkSettings& s = base();
@@ -236,13 +242,17 @@ void NetworkSystem::train(const Data& data, const Run& run) {
   task.size = [](const Batch& batch) { return batch.size; };
   task.validate = [&] { return validate(*cached, data.split.validation); };
   trainer.fit(task);
+  plan_.reset();
 }
 
 Labels NetworkSystem::predict(const Sample& sample) {
   const Sample prepared = prepare(sample);
   const Fit fit(prepared.image.dim(0), prepared.image.dim(1), base().height, base().width, fit_mode());
   const Sample fitted = fit.sample(prepared);
-  return decode(probabilities(make_batch({fitted}).images).at(0), fit, prepared);
+  const Tensor images = make_batch({fitted}).images;
+  if (device_ != Device::cpu) return decode(probabilities(images).at(0), fit, prepared);
+  if (!plan_) plan_ = freeze([this](const Tensor& x) { return averaged(x); }, images, {.check = false});
+  return decode(case_of((*plan_)(images), 0), fit, prepared);
 }
 
 nlohmann::json NetworkSystem::describe() const { return {{"settings", settings_.to_json()}, {"mask_labels", mask_labels_}, {"categories", categories_}}; }
@@ -251,6 +261,7 @@ void NetworkSystem::load(const std::string& folder, const nlohmann::json& descri
   settings_.from_json(description.at("settings"));
   mask_labels_ = description.at("mask_labels").get<std::vector<std::string>>();
   categories_ = description.at("categories").get<std::vector<std::string>>();
+  plan_.reset();
   network_ = build();
   load_weights(folder + "/model.safetensors", *network_);
 }

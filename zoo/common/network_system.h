@@ -1,6 +1,9 @@
 #pragma once
 // A system of one network and one loss: a subclass says which network, how a batch becomes a loss, and how outputs become labels. Caching,
 // augmentation, the Trainer, mirrored averaging, checkpoints and files are here.
+#include <optional>
+
+#include "autograd/plan.h"
 #include "layers/module.h"
 #include "optim/optimizer.h"
 #include "zoo/common/system.h"
@@ -73,12 +76,14 @@ class NetworkSystem : public System {
   std::shared_ptr<CachedDataset> cache(const Data& data) const;
   Batch make_batch(const std::vector<Sample>& samples) const;
   Batch training_batch(const CachedDataset& data, const std::vector<int64_t>& train, uint64_t seed, int64_t epoch, int64_t index) const;
-  std::vector<Tensor> probabilities(const Tensor& images);  // one per case, mirrored passes averaged
+  Tensor averaged(const Tensor& images);                    // probabilities (N, …), mirrored passes averaged
+  std::vector<Tensor> probabilities(const Tensor& images);  // one per case
   std::vector<std::pair<std::string, double>> validate(const CachedDataset& data, const std::vector<int64_t>& cases);
 
   Settings settings_;
   std::vector<std::string> mask_labels_, categories_;
   std::unique_ptr<Module> network_;
+  std::optional<Plan> plan_;  // of averaged(), once predict() was asked; the weights must not change any more
   Device device_ = Device::cpu;
 };
 
