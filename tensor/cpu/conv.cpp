@@ -83,22 +83,24 @@ void weight(const ConvArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<ConvArgs> forward[] = {{"bf16", bf16::fits, bf16::forward, nullptr, bf16::pack_forward},
-                                                {"winograd4", winograd::fits<4>, winograd::forward<4>},
-                                                {"winograd2", winograd::fits<2>, winograd::forward<2>},
-                                                {"narrow", narrow::fits, narrow::forward, narrow::cost, narrow::pack},
-                                                {"depthwise", depthwise::fits, depthwise::forward, depthwise::cost},
-                                                {"rows", rows::fits, rows::forward, rows::forward_cost, rows::pack},
-                                                {"reference", reference::fits, reference::forward}};
-constexpr Implementation<ConvArgs> input[] = {{"bf16", bf16::fits, bf16::input, nullptr, bf16::pack_input},
-                                              {"winograd4", winograd::fits<4>, winograd::input<4>},
-                                              {"winograd2", winograd::fits<2>, winograd::input<2>},
-                                              {"depthwise", depthwise::fits, depthwise::input, depthwise::cost},
-                                              {"rows", rows::fits, rows::input, rows::input_cost, rows::pack_input},
-                                              {"reference", reference::fits, reference::input}};
+constexpr Implementation<ConvArgs> forward[] = {
+    {"bf16", bf16::fits, bf16::forward, nullptr, bf16::pack_forward},
+    {"winograd4", winograd::fits<4>, winograd::forward<4>, winograd::forward_cost<4>, winograd::pack<4>},
+    {"winograd2", winograd::fits<2>, winograd::forward<2>, winograd::forward_cost<2>, winograd::pack<2>},
+    {"narrow", narrow::fits, narrow::forward, narrow::cost, narrow::pack},
+    {"depthwise", depthwise::fits, depthwise::forward, depthwise::cost},
+    {"rows", rows::fits, rows::forward, rows::forward_cost, rows::pack},
+    {"reference", reference::fits, reference::forward}};
+constexpr Implementation<ConvArgs> input[] = {
+    {"bf16", bf16::fits, bf16::input, nullptr, bf16::pack_input},
+    {"winograd4", winograd::fits<4>, winograd::input<4>, winograd::input_cost<4>, winograd::pack_input<4>},
+    {"winograd2", winograd::fits<2>, winograd::input<2>, winograd::input_cost<2>, winograd::pack_input<2>},
+    {"depthwise", depthwise::fits, depthwise::input, depthwise::cost},
+    {"rows", rows::fits, rows::input, rows::input_cost, rows::pack_input},
+    {"reference", reference::fits, reference::input}};
 constexpr Implementation<ConvArgs> weight[] = {{"bf16", bf16::fits, bf16::weight},
-                                               {"winograd4", winograd::fits<4>, winograd::weight<4>},
-                                               {"winograd2", winograd::fits<2>, winograd::weight<2>},
+                                               {"winograd4", winograd::fits<4>, winograd::weight<4>, winograd::weight_cost<4>},
+                                               {"winograd2", winograd::fits<2>, winograd::weight<2>, winograd::weight_cost<2>},
                                                {"narrow", narrow::fits, narrow::weight, narrow::cost},
                                                {"depthwise", depthwise::fits, depthwise::weight, depthwise::cost},
                                                {"rows", rows::fits, rows::weight, rows::weight_cost},

@@ -35,11 +35,16 @@ double input_cost(const ConvArgs& a);
 double weight_cost(const ConvArgs& a);
 }  // namespace rows
 
-namespace winograd {  // conv_winograd.cpp: 3 x 3 (and kD x 3 x 3), stride 1, by F(Tile x Tile, 3 x 3); Tile is 4 or 2
+namespace winograd {  // conv_winograd*.cpp: 3 x 3 (and kD x 3 x 3), stride 1, by F(Tile x Tile, 3 x 3); Tile is 4 or 2
 template <int Tile> bool fits(const ConvArgs& a);
 template <int Tile> void forward(const ConvArgs& a);
 template <int Tile> void input(const ConvArgs& a);
 template <int Tile> void weight(const ConvArgs& a);
+template <int Tile> Tensor pack(const ConvArgs& a);
+template <int Tile> Tensor pack_input(const ConvArgs& a);
+template <int Tile> double forward_cost(const ConvArgs& a);
+template <int Tile> double input_cost(const ConvArgs& a);
+template <int Tile> double weight_cost(const ConvArgs& a);
 }  // namespace winograd
 
 }  // namespace sono::kernels

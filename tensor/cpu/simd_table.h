@@ -105,6 +105,29 @@ struct Winograd {
   void (*weight_gradient)(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, float* w, int64_t tap);
 };
 
+// The products of Winograd's algorithm at all `positions`: m = the sum over t < taps of v[t] u[t], for tiles x columns; u_block: from 16 columns
+// of u to the next.
+struct WinogradProducts {
+  int64_t positions;
+  const float *const *v, *const *u;
+  int64_t taps, C, tiles, columns, u_block;
+  float* m;
+  const Ahead* ahead;
+  int64_t aheads;
+};
+// Its adjoint, at positions [first, last): s = or += the sum over i < count of v[i]^T z[i], each of tiles[i] tiles.
+// s (position, C / 16, O / 16, 16, 16), and 16 floats between positions.
+struct WinogradSums {
+  int64_t positions;
+  const float *const *v, *const *z;
+  const int64_t* tiles;
+  int64_t count, C, O, first, last;
+  bool accumulate;
+  float* s;
+  const Ahead* ahead;
+  int64_t aheads;
+};
+
 // How the left operand of `tiles` lies: a[r * lda + k]; a[k * lda + r]; or as `slivers` copied it.
 enum class Left : uint8_t { rows, columns, slivers };
 
@@ -183,15 +206,10 @@ struct Simd {
   void (*transpose)(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to,
                     int64_t ld_to);  // to[c * ld_to + r] = from[r * ld_from + c]
 
-  // Winograd convolutions: F(4x4, 3x3), F(2x2, 3x3) and the products at `positions` = theirs.
-  const Winograd *winograd4, *winograd2;
-  int winograd_columns;  // channels of y that one call of winograd_products takes at most
-  // m = the sum over t < taps of v[t] u[t], for tiles x columns of every position; u_block: from 16 columns of u to the next.
-  void (*winograd_products)(int64_t positions, const float* const* v, const float* const* u, int64_t taps, int64_t C, int64_t tiles,
-                            int64_t columns, int64_t u_block, float* m, const Ahead* ahead, int64_t aheads);
-  // s (position, C / 16, O / 16, 16, 16) = or += the sum over i < count of v[i]^T z[i], each of tiles[i] tiles, at positions [first, last).
-  void (*winograd_sums)(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
-                        int64_t O, int64_t first, int64_t last, bool accumulate, float* s, const Ahead* ahead, int64_t aheads);
+  const Winograd *winograd4, *winograd2;  // F(4x4, 3x3), F(2x2, 3x3)
+  int winograd_columns;                   // channels of y that one call of winograd_products takes at most
+  void (*winograd_products)(const WinogradProducts&);
+  void (*winograd_sums)(const WinogradSums&);
   void (*tiles)(const Tiles&);
   void (*slivers)(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);  // rows * (depth + 16) values
   // Rows of b (or, transposed, its columns) as panels of `width` (of lanes or 2 * lanes) columns, `step` apart: to[k * width + o].

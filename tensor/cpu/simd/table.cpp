@@ -15,10 +15,8 @@ void column_extremes(const float* x, int64_t rows, int64_t columns, bool smalles
 float extreme(const float* x, int64_t n, bool smallest);
 void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to);
 extern const Winograd winograd4, winograd2;
-void winograd_products(int64_t positions, const float* const* v, const float* const* u, int64_t taps, int64_t C, int64_t tiles,
-                       int64_t columns, int64_t u_block, float* m, const Ahead* ahead, int64_t aheads);
-void winograd_sums(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
-                   int64_t O, int64_t first, int64_t last, bool accumulate, float* s, const Ahead* ahead, int64_t aheads);
+void winograd_products(const WinogradProducts& p);
+void winograd_sums(const WinogradSums& p);
 void tiles(const Tiles& t);
 void slivers(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);
 void panels(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t columns, int64_t width, int64_t step, float* to);

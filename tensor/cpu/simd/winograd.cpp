@@ -204,7 +204,7 @@ void weight(const float* w, int64_t tap, int64_t C, int64_t columns, int64_t O, 
 template <class F>
 void weight_gradient(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, float* w, int64_t tap) {
   constexpr int size = F::size;
-  const int64_t blocks = (O + 15) / 16, step = (C + 15) / 16 * blocks * 256;
+  const int64_t blocks = (O + 15) / 16, step = (C + 15) / 16 * blocks * 256 + 16;
   for (int64_t o = 0; o < O; o += 16)
     for_each_part(smaller(16, O - o), [&]<int L>(int64_t part) {
       using V = typename VectorOf<L>::Float;

@@ -40,15 +40,11 @@ class Fetcher {
   int64_t piece_, done_ = 0;
 };
 
-struct Forward {
-  const float *const *v, *const *u;
-  int64_t taps, C, block, u_block;
-};
-
 // R tiles x B vectors of columns: m = sum over taps and channels of v (from float `from` on) times u (from `column` on).
 template <class V, int B, int R>
-void forward_tile(const Forward& p, int64_t from, int64_t column, float* m) {
+void forward_tile(const WinogradProducts& p, int64_t from, int64_t column, float* m) {
   constexpr int L = sizeof(V) / 4;
+  const int64_t block = p.positions * position_step;
   V sum[R][B] = {};
   const auto steps = [&](const float* v, const float* u, int64_t n) __attribute__((always_inline)) {
 #pragma GCC unroll 4
@@ -67,47 +63,41 @@ void forward_tile(const Forward& p, int64_t from, int64_t column, float* m) {
   for (int64_t t = 0; t < p.taps; t++) {
     const float *v = p.v[t] + from, *u = p.u[t] + column;
     int64_t c = p.C;
-    for (; c >= 16; c -= 16, v += p.block, u += 256) steps(v, u, 16);
+    for (; c >= 16; c -= 16, v += block, u += 256) steps(v, u, 16);
     if (c > 0) steps(v, u, c);
   }
 #pragma GCC unroll 32
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 2
-    for (int b = 0; b < B; b++) store(m + r * 16 + vector_at<L>(b, p.block), sum[r][b]);
+    for (int b = 0; b < B; b++) store(m + r * 16 + vector_at<L>(b, block), sum[r][b]);
 }
 
 template <class V, int B, int R>
-void forward_rows(int64_t rows, const Forward& p, int64_t from, int64_t column, float* m) {
+void forward_rows(int64_t rows, const WinogradProducts& p, int64_t from, int64_t column, float* m) {
   if (rows == R) return forward_tile<V, B, R>(p, from, column, m);
   if constexpr (R > 1) forward_rows<V, B, R - 1>(rows, p, from, column, m);
 }
 
 // All tiles x B vectors, at every position.
 template <class V, int B>
-void forward_columns(int64_t positions, const Forward& p, int64_t tiles, int64_t column, float* m, Fetcher& fetcher) {
+void forward_columns(const WinogradProducts& p, int64_t column, float* m, Fetcher& fetcher) {
   constexpr int R = max_rows<B>;
-  const int64_t strips = (tiles + R - 1) / R;
-  for (int64_t k = 0; k < positions; k++) {
+  const int64_t strips = (p.tiles + R - 1) / R;
+  for (int64_t k = 0; k < p.positions; k++) {
     fetcher.fetch();
     for (int64_t i = 0, t = 0; i < strips; i++) {
-      const int64_t next = tiles * (i + 1) / strips, at = k * position_step + t * 16;
+      const int64_t next = p.tiles * (i + 1) / strips, at = k * position_step + t * 16;
       forward_rows<V, B, R>(next - t, p, at, column + k * (p.C + 1) * 16, m + at);
       t = next;
     }
   }
 }
 
-struct Sums {
-  const float *const *v, *const *z;
-  const int64_t* tiles;
-  int64_t count, block;
-  bool accumulate;
-};
-
 // R channels of V x B vectors of columns of Z.
 template <class V, int B, int R>
-void sums_tile(const Sums& p, int64_t from, int64_t column, float* s) {
+void sums_tile(const WinogradSums& p, int64_t from, int64_t column, float* s) {
   constexpr int L = sizeof(V) / 4;
+  const int64_t block = p.positions * position_step;
   V sum[R][B] = {};
   if (p.accumulate) {
 #pragma GCC unroll 32
@@ -121,7 +111,7 @@ void sums_tile(const Sums& p, int64_t from, int64_t column, float* s) {
     for (int64_t t = 0; t < p.tiles[i]; t++, v += 16, z += 16) {
       V w[B];
 #pragma GCC unroll 2
-      for (int b = 0; b < B; b++) w[b] = load<V>(z + vector_at<L>(b, p.block));
+      for (int b = 0; b < B; b++) w[b] = load<V>(z + vector_at<L>(b, block));
 #pragma GCC unroll 32
       for (int r = 0; r < R; r++) {
         const V x = broadcast<V>(v[r]);
@@ -137,14 +127,14 @@ void sums_tile(const Sums& p, int64_t from, int64_t column, float* s) {
 }
 
 template <class V, int B, int R>
-void sums_rows(int64_t rows, const Sums& p, int64_t from, int64_t column, float* s) {
+void sums_rows(int64_t rows, const WinogradSums& p, int64_t from, int64_t column, float* s) {
   if (rows == R) return sums_tile<V, B, R>(p, from, column, s);
   if constexpr (R > 1) sums_rows<V, B, R - 1>(rows, p, from, column, s);
 }
 
 // n <= 16 channels of V x B vectors of columns of Z.
 template <class V, int B>
-void sums_columns(const Sums& p, int64_t n, int64_t from, int64_t column, float* s) {
+void sums_columns(const WinogradSums& p, int64_t n, int64_t from, int64_t column, float* s) {
   constexpr int R = max_rows<B> < 16 ? max_rows<B> : 16;
   const int64_t strips = (n + R - 1) / R;
   for (int64_t i = 0, c = 0; i < strips; i++) {
@@ -165,28 +155,23 @@ inline void for_each_vectors(int64_t columns, F f) {
 
 }  // namespace
 
-void winograd_products(int64_t positions, const float* const* v, const float* const* u, int64_t taps, int64_t C, int64_t tiles,
-                       int64_t columns, int64_t u_block, float* m, const Ahead* ahead, int64_t aheads) {
-  const int64_t block = positions * position_step;
-  const Forward p{v, u, taps, C, block, u_block};
-  Fetcher fetcher(ahead, aheads, positions);
-  for_each_vectors(columns, [&]<class V, int B>(int64_t o) {
-    forward_columns<V, B>(positions, p, tiles, o / 16 * u_block + o % 16, m + o / 16 * block + o % 16, fetcher);
+void winograd_products(const WinogradProducts& p) {
+  const int64_t block = p.positions * position_step;
+  Fetcher fetcher(p.ahead, p.aheads, p.positions);
+  for_each_vectors(p.columns, [&]<class V, int B>(int64_t o) {
+    forward_columns<V, B>(p, o / 16 * p.u_block + o % 16, p.m + o / 16 * block + o % 16, fetcher);
   });
 }
 
-void winograd_sums(int64_t positions, const float* const* v, const float* const* z, const int64_t* tiles, int64_t count, int64_t C,
-                   int64_t O, int64_t first, int64_t last, bool accumulate, float* s, const Ahead* ahead, int64_t aheads) {
-  const int64_t block = positions * position_step, blocks = (O + 15) / 16;
-  const Sums p{v, z, tiles, count, block, accumulate};
-  s += first * ((C + 15) / 16) * blocks * 256;
-  Fetcher fetcher(ahead, aheads, last - first);
-  for (int64_t k = first; k < last; k++) {
+void winograd_sums(const WinogradSums& p) {
+  const int64_t block = p.positions * position_step, blocks = (p.O + 15) / 16, step = (p.C + 15) / 16 * blocks * 256 + 16;
+  Fetcher fetcher(p.ahead, p.aheads, p.last - p.first);
+  for (int64_t k = p.first; k < p.last; k++) {
     fetcher.fetch();
-    for (int64_t c = 0; c < C; c += 16, s += blocks * 256)
-      for_each_vectors(O, [&]<class V, int B>(int64_t o) {
-        sums_columns<V, B>(p, smaller(16, C - c), c / 16 * block + k * position_step, o / 16 * block + k * position_step + o % 16,
-                           s + o / 16 * 256 + o % 16);
+    for (int64_t c = 0; c < p.C; c += 16)
+      for_each_vectors(p.O, [&]<class V, int B>(int64_t o) {
+        sums_columns<V, B>(p, smaller(16, p.C - c), c / 16 * block + k * position_step, o / 16 * block + k * position_step + o % 16,
+                           p.s + k * step + (c / 16 * blocks + o / 16) * 256 + o % 16);
       });
   }
 }

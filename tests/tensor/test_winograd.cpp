@@ -1,0 +1,84 @@
+// Winograd convolutions beyond what test_conv.cpp runs of every entry: edges, volumes, several chunks and panels, rounding errors.
+#include "tests/tensor/kernel_check.h"
+
+using namespace sono;
+using namespace sono::tests;
+using kernels::ConvArgs, kernels::Kernel;
+
+namespace {
+
+ConvArgs make(const Shape& x, int64_t planes, int64_t O, std::array<int64_t, 3> padding, bool bias) {
+  const auto out = [&](int64_t axis, int64_t kernel) { return x[axis] + 2 * padding[axis - 1] - kernel + 1; };
+  ConvArgs a{normal(x, 1), normal({planes, 3, 3, x[4], O}, 2), normal({x[0], out(1, planes), out(2, 3), out(3, 3), O}, 3), {}};
+  a.geometry.padding = padding;
+  if (bias) a.bias = normal({O}, 4);
+  return a;
+}
+
+void check_all(const Shape& x, int64_t planes, int64_t O, std::array<int64_t, 3> padding) {
+  ConvArgs a = make(x, planes, O, padding, true);
+  const std::string text = "x " + to_string(x) + " w " + to_string(a.w.shape()) + " y " + to_string(a.y.shape());
+  for (const char* entry : {"winograd4", "winograd2"}) {
+    a.bias = normal({O}, 4);
+    check_kernel(kernels::conv3d, a, {&ConvArgs::y}, text, {.only = entry});
+    check_kernel(kernels::conv3d_weight, a, {&ConvArgs::w, &ConvArgs::bias}, text, {.only = entry});
+    a.bias = {};
+    check_kernel(kernels::conv3d_input, a, {&ConvArgs::x}, text, {.only = entry});
+  }
+}
+
+// The largest difference of an entry's result to the sum in f64, relative to the largest value.
+double error(const Kernel<ConvArgs>& kernel, const char* name, ConvArgs a, Tensor ConvArgs::*out) {
+  ConvArgs exact{a.x.to(Dtype::f64), a.w.to(Dtype::f64), a.y.to(Dtype::f64), a.geometry};
+  kernel.cpu.back().run(exact);
+  for (const auto& entry : kernel.cpu)
+    if (std::string(entry.name) == name) entry.run(a);
+  const std::vector<double> got = (a.*out).to_vector<double>(), expected = (exact.*out).to_vector<double>();
+  double largest = 0, difference = 0;
+  for (size_t i = 0; i < got.size(); i++)
+    largest = std::max(largest, std::abs(expected[i])), difference = std::max(difference, std::abs(got[i] - expected[i]));
+  return difference / largest;
+}
+
+}  // namespace
+
+TEST_CASE("winograd: edges, padding") {
+  for (int64_t size : {1, 2, 3, 4, 5, 8, 14})
+    for (int64_t padding : {0, 1, 2})
+      if (size + 2 * padding >= 3) check_all({2, 1, size, size + 3, 8}, 1, 12, {0, padding, 2 - padding / 2});
+}
+
+TEST_CASE("winograd: channels in parts and panels") {
+  for (int64_t C : {2, 5, 9, 12, 20, 24, 40})
+    for (int64_t O : {3, 6, 10, 20, 28, 72}) check_all({1, 1, 6, 7, C}, 1, O, {0, 1, 1});
+  check_all({1, 1, 9, 10, 150}, 1, 33, {0, 1, 1});
+  check_all({1, 1, 6, 10, 33}, 1, 280, {0, 1, 1});
+}
+
+TEST_CASE("winograd: volumes") {
+  for (int64_t planes : {1, 2, 3})
+    for (int64_t depth : {1, 2, 5})
+      for (int64_t padding = 0; padding < planes; padding++)
+        if (depth + 2 * padding >= planes) check_all({2, depth, 5, 9, 6}, planes, 17, {padding, 1, 1});
+  check_all({1, 37, 9, 11, 3}, 3, 5, {1, 1, 1});
+}
+
+TEST_CASE("winograd: many tiles") {
+  check_all({3, 1, 60, 50, 16}, 1, 16, {0, 1, 1});
+  check_all({2, 1, 40, 44, 40}, 1, 48, {0, 1, 1});
+  check_all({2, 7, 22, 30, 8}, 3, 16, {1, 1, 1});
+}
+
+// Direct sums in f32 are within 1e-6 of the largest value here.
+TEST_CASE("winograd: rounding errors") {
+  for (auto [size, C, O] : {std::array<int64_t, 3>{32, 16, 16}, {16, 64, 64}, {16, 128, 32}}) {
+    const ConvArgs a = make({2, 1, size, size, C}, 1, O, {0, 1, 1}, false);
+    const auto check = [&](const char* name, double bound) {
+      CHECK(error(kernels::conv2d, name, a, &ConvArgs::y) < bound);
+      CHECK(error(kernels::conv2d_input, name, a, &ConvArgs::x) < bound);
+      CHECK(error(kernels::conv2d_weight, name, a, &ConvArgs::w) < bound);
+    };
+    check("winograd4", 1e-5);
+    check("winograd2", 2e-6);
+  }
+}
