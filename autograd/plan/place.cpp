@@ -38,7 +38,8 @@ Places place(const Graph& g) {
   places.first.assign(g.buffers.size(), -1);
   std::vector<Id> order(g.buffers.size()), placed;
   std::iota(order.begin(), order.end(), Id{0});
-  std::stable_sort(order.begin(), order.end(), [&](Id a, Id b) { return g.buffers[a].size > g.buffers[b].size; });
+  std::sort(order.begin(), order.end(),
+            [&](Id a, Id b) { return g.buffers[a].size != g.buffers[b].size ? g.buffers[a].size > g.buffers[b].size : a < b; });
   const auto room = [&](Id b) {
     const int64_t values = line / byte_size(g.buffers[b].dtype);
     return (std::max<int64_t>(1, g.buffers[b].size) + values - 1) / values * values;

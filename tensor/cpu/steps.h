@@ -1,10 +1,10 @@
 #pragma once
 // Work that goes step by step, each step in a few chunks that may run at the same time: recurrent layers.
 //
-// A parallel_for per step would wake and join the threads each time (1 to 2 us); here one parallel_for starts runners that go through all
+// A parallel_for per step would wake and join the threads each time; here one parallel_for starts runners that go through all
 // steps. A runner takes the chunks of its own place first, so that what belongs to them (a slice of the weights) stays in its cache, then
 // those that nobody has taken, so that the work ends even if it is alone; before a step it waits until the last one is done, spinning for a
-// while, then giving its core away. One barrier costs about 0.2 us.
+// while, then giving its core away.
 #include <atomic>
 #include <memory>
 #include <thread>

@@ -146,7 +146,9 @@ class Reads {
     int32_t *low = axis.low.data(), *high = axis.high.data(), *nearest = axis.nearest.data();
     float *low_weight = axis.low_weight.data(), *high_weight = axis.high_weight.data();
     const int32_t n = static_cast<int32_t>(axis.low.size()), last = size - 1;
+#ifndef __clang__  // it finds this out itself
 #pragma GCC ivdep
+#endif
     for (int32_t i = 0; i < n; i++) {
       const int32_t at = floor_of(source[i]), next = at + 1, low_in = -((at >= 0) & (at <= last)),
                     high_in = -((next >= 0) & (next <= last));

@@ -38,7 +38,7 @@ void max_values(const Windows& w, const float* x, float* y) {
 #pragma GCC unroll 4
       for (int64_t p = 1; p < positions; p++) {
         const F value = load<F>(x + (w.at[p] + j * w.step) * w.channels + c);
-        best = (value > best) | (value != value) ? value : best;
+        best = ((value > best) | (value != value)) ? value : best;
       }
       store(y + j * w.channels + c, best);
     });
