@@ -19,7 +19,6 @@ namespace {
 
 namespace stockham {
 
-
 // 4 as often as it goes, then the primes; empty if one is too large.
 std::vector<int64_t> radices(int64_t n) {
   std::vector<int64_t> all;
