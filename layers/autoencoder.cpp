@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/with_grad.h"
 #include "layers/init.h"
 #include "layers/loss.h"
 
@@ -251,6 +252,7 @@ Tensor contractive_penalty(const Tensor& code, const Tensor& weight, UnitType un
 
 Tensor jacobian_penalty(const std::function<Tensor(const Tensor&)>& encode, const Tensor& x) {
   const bool train = recording();
+  const WithGrad record;  // the Jacobian is made of gradients, whether or not the caller wants its own
   const Tensor input = wants_gradient(x) ? x : leaf(x);
   const Tensor code = encode(input);
   if (code.rank() < 1 || code.dim(0) != x.dim(0) || code.size() == 0)
@@ -262,7 +264,8 @@ Tensor jacobian_penalty(const std::function<Tensor(const Tensor&)>& encode, cons
     const Tensor row = grad(sum(slice(rows, 1, j, j + 1)), {input}, train)[0];
     total = total ? total + sum(square(row)) : sum(square(row));
   }
-  return total / static_cast<double>(x.dim(0));
+  total = total / static_cast<double>(x.dim(0));
+  return train ? total : total.detach();
 }
 
 // ---- objective

@@ -318,7 +318,7 @@ Scores score(const DeepClassifier& net, const Cases& all, const CrossEntropyOpti
   for (int64_t i = 0; i < n; i += part) {
     const int64_t last = std::min(n, i + part);
     const Tensor logits = net(all.x.rows(i, last), all.side ? all.side.rows(i, last) : Tensor()), y = all.y.rows(i, last);
-    right += sum(equal(argmax(logits), y).to(Dtype::f64)).item();
+    right += sum(equal(argmax(logits).to(Dtype::f64), y.to(Dtype::f64)).to(Dtype::f64)).item();
     total += cross_entropy(logits, y, {.weight = loss.weight, .smoothing = loss.smoothing, .average = Average::sum}).item();
   }
   return {{"accuracy", right / static_cast<double>(n)}, {"loss", total / static_cast<double>(n)}};

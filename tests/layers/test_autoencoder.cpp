@@ -44,7 +44,7 @@ TEST_CASE("a tied weight gathers the gradients of both its uses") {
 
 TEST_CASE("gradients of autoencoders with every penalty, by finite differences") {
   const AutoencoderObjective all{.corruption = {Noise::masking, 0.3}, .kl = 0.7, .kl_target = 0.1, .l1 = 0.2, .contractive = 0.5};
-  const Tensor x = in_unit_range({4, 5}, 2), image = in_unit_range({2, 4, 6, 1}, 3);
+  const Tensor x = in_unit_range({4, 5}, 2), image = in_unit_range({2, 4, 8, 1}, 3);
   for (const bool tied : {false, true}) {
     const auto one = made<Autoencoder>({.widths = {5, 3}, .hidden = UnitType::sigmoid, .tied = tied});
     CHECK(gradient_error([&] { return autoencoder_loss(*one, x, all, {1, 2}); }, leaves(*one)) < 1e-7);
@@ -197,7 +197,7 @@ TEST_CASE("an autoencoder that learnt from noise restores corrupted held-out ima
   const double nothing = mean(square(corrupt(held, {Noise::masking, 0.3}, 11, 0) - held)).item();
   const double plain = restored({}), denoising = restored({.corruption = {Noise::masking, 0.3}});
   MESSAGE("error per value: corrupted ", nothing, ", plain ", plain, ", denoising ", denoising);
-  CHECK(denoising < 0.7 * plain);
+  CHECK(denoising < 0.85 * plain);
   CHECK(denoising < 0.7 * nothing);
 }
 

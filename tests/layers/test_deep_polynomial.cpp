@@ -53,7 +53,7 @@ std::vector<double> evaluated(const State& state, const std::vector<double>& x) 
 
 Tensor classes_of(const Tensor& values) { return (values > 0.0).to(Dtype::i32); }
 
-double accuracy(const Tensor& scores, const Tensor& labels) { return mean(equal(argmax(scores), labels).to(Dtype::f64)).item(); }
+double accuracy(const Tensor& scores, const Tensor& labels) { return mean(equal(argmax(scores).to(Dtype::f64), labels.to(Dtype::f64)).to(Dtype::f64)).item(); }
 
 }  // namespace
 
@@ -137,19 +137,20 @@ TEST_CASE("units chosen by the targets explain them better than units chosen wit
 }
 
 TEST_CASE("a stack learns what a single network of its degree cannot, on held-out samples") {
-  const auto labels_of = [](const Tensor& x) {  // a sign of degree 4
-    return classes_of(slice(x, 1, 0, 1) * slice(x, 1, 1, 2) * slice(x, 1, 0, 1) * slice(x, 1, 2, 3)).view({x.dim(0)});
+  const auto labels_of = [](const Tensor& x) {  // the sign of a product of four
+    return classes_of(slice(x, 1, 0, 1) * slice(x, 1, 1, 2) * slice(x, 1, 2, 3) * slice(x, 1, 3, 4)).view({x.dim(0)});
   };
-  const Tensor x = normal({600, 3}, 1), test = normal({400, 3}, 2);
+  const Tensor x = normal({600, 4}, 1), test = normal({400, 4}, 2);
   DeepPolynomial single({.degree = 2});
   single.fit(x, labels_of(x));
   StackedDeepPolynomial stack({{.degree = 2}, {.degree = 2}});
   stack.fit(x, labels_of(x));
-  CHECK(stack[1].inputs() == 9);
+  CHECK(stack[1].inputs() == 4 + 10);
+  CHECK(stack.columns() == 4 + 10 + 20 + 35);  // all monomials of degree 1 to 4
   const double one = accuracy(single.predict(test), labels_of(test)), two = accuracy(stack.predict(test), labels_of(test));
   MESSAGE("held-out accuracy: one network ", one, ", stack ", two);
-  CHECK(two > 0.85);
-  CHECK(two > one + 0.1);
+  CHECK(two > 0.75);
+  CHECK(two > one + 0.2);
 
   StackedDeepPolynomial narrow({{.degree = 2}, {.degree = 2, .first = 4, .width = 10}});
   narrow.fit(x, labels_of(x));
@@ -176,7 +177,7 @@ TEST_CASE("a saved network and stack predict the same bits; damaged states are r
   single.load(state);
   CHECK(single.columns() == stack[0].columns());
   for (auto& [name, value] : state)
-    if (name == "layer2.pairs") value = value + Tensor::full({}, 50, Dtype::f64).to(Dtype::i32);
+    if (name == "layer2.pairs") value = (value.to(Dtype::f64) + 50.0).to(Dtype::i32);
   CHECK(contains(message([&] { single.load(state); }), "'layer2.pairs' is missing or does not fit"));
   state.pop_back();
   CHECK(contains(message([&] { single.load(state); }), "missing"));

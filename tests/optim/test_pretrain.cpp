@@ -196,7 +196,7 @@ TEST_CASE("pre-trained and fine-tuned, a classifier beats chance and a frozen he
   CHECK(report.best > 0.9);
   const NoGrad plain;
   net.eval();
-  CHECK(mean(equal(argmax(net(held.x)), held.y).to(Dtype::f64)).item() == doctest::Approx(report.best));
+  CHECK(mean(equal(argmax(net(held.x)).to(Dtype::f64), held.y.to(Dtype::f64)).to(Dtype::f64)).item() == doctest::Approx(report.best));
 
   const std::string encoder = bytes(net.encoder.state()), head = bytes(net.head.state());
   options.fine_tune.freeze = "encoder.*";
@@ -249,7 +249,7 @@ TEST_CASE("a folder of other settings or data, and bad input, are refused in one
   CHECK(mentions(message([&] { pretrain(stack, Tensor::full({4, 64}, NAN)); }), "NaN or infinite"));
   CHECK(mentions(message([&] { pretrain(stack, set.x * 2.0, {.progress = ProgressStyle::off}); }), "needs values in [0, 1]"));
   DeepClassifier net(stack, {64}, {.classes = 2});
-  CHECK(mentions(message([&] { fine_tune(net, {.x = set.x, .y = set.y + 5}); }), "label"));
+  CHECK(mentions(message([&] { fine_tune(net, {.x = set.x, .y = (set.y.to(Dtype::f64) + 5.0).to(Dtype::i32)}); }), "label"));
   CHECK(mentions(message([&] { fine_tune(net, {.x = set.x, .y = set.y.rows(0, 3)}); }), "training labels must be (40) i32"));
   CHECK(
       mentions(message([&] { fine_tune(net, {.x = set.x, .y = set.y}, {.fine_tune = {.freeze = "nothing.*"}}); }), "no parameter matches"));
