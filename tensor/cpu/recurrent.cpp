@@ -52,8 +52,8 @@ int64_t count_of(int64_t n, int64_t step) { return (n + step - 1) / step; }
 int64_t padded(int64_t n) { return n + 16; }
 
 // Asks for n values that will be read or written after the product: from step to step they lie far apart, no hardware foresees them.
-void fetch(const Tensor& t, int64_t offset, int64_t n) {
-  for (int64_t i = 0; t && i < n; i += 16) __builtin_prefetch(t.data<float>() + offset + i, 1);
+void fetch(const float* p, int64_t n) {
+  for (int64_t i = 0; p && i < n; i += 16) __builtin_prefetch(p + i, 1);
 }
 
 int64_t team(int64_t multiply_adds) { return multiply_adds >= 100'000 ? threads() : 1; }
@@ -130,10 +130,12 @@ struct Forward {
   void chunk(int64_t i, int64_t first, int64_t block) const {
     const int64_t U = units_of_chunk(), u = block * U, columns = std::min(U, s.H - u), rows = std::min(rows_of_chunk, s.N - first);
     float* r = cpu::scratch(1, s.G * rows_of_chunk * U);
+    const float *x = data<float>(a.x), *kept = a.kept && !a.kept.shares_memory_with(a.x) ? data<float>(a.kept) : nullptr;
+    const float *y = data<float>(a.y), *extra = data<float>(a.extra);
     for (int64_t n = first; n < first + rows; n++) {
-      const int64_t at = n * s.T + order.time(i);
-      for (int64_t g = 0; g < s.G; g++) fetch(a.x, at * s.width + g * s.H + u, columns), fetch(a.kept, at * s.width + g * s.H + u, columns);
-      fetch(a.y, at * s.H + u, columns), fetch(a.extra, at * s.H + u, columns);
+      const int64_t at = n * s.T + order.time(i), gate = at * s.width + u, state = at * s.H + u;
+      for (int64_t g = 0; g < s.G; g++) fetch(x + gate + g * s.H, columns), fetch(kept ? kept + gate + g * s.H : nullptr, columns);
+      fetch(y + state, columns), fetch(extra ? extra + state : nullptr, columns);
     }
     for (int64_t g = 0; g < s.G; g++)
       product(h(i, first), padded(s.H), panels.data<float>() + (block * s.G + g) * size_of_panel(s.H), rows, columns, s.H, r + g * rows_of_chunk * U, U,
@@ -186,6 +188,18 @@ struct Backward {
             a.gh0.data<float>() + first * s.H + u, s.H, nullptr, true);
   }
 
+  void fetch_rows(int64_t i, int64_t first, int64_t rows, int64_t u, int64_t columns) const {
+    const float *kept = data<float>(a.kept), *gx = data<float>(a.gx), *gy = data<float>(a.gy), *before = data<float>(a.before);
+    const float *y = data<float>(a.y), *extra = data<float>(a.extra);
+    for (int64_t n = first; n < first + rows; n++) {
+      const int64_t at = n * s.T + order.time(i), gate = at * s.width + u, state = at * s.H + u;
+      const int64_t previous = (n * s.T + order.time(std::max<int64_t>(0, i - 1))) * s.H + u;
+      for (int64_t g = 0; g < s.G; g++) fetch(gx + gate + g * s.H, columns), fetch(kept ? kept + gate + g * s.H : nullptr, columns);
+      fetch(gy ? gy + state : nullptr, columns), fetch(before + state, columns), fetch(y + previous, columns);
+      fetch(extra ? extra + previous : nullptr, columns);
+    }
+  }
+
   void unit_step(int64_t i, int64_t n, int64_t u, int64_t columns) const {
     const int64_t at = n * s.T + order.time(i);
     float *gx = a.gx.data<float>() + at * s.width + u, *gr = gate(i, n) + u, *before = a.before.data<float>() + at * s.H + u;
@@ -197,8 +211,9 @@ struct Backward {
       const float* h = previous < 0 ? a.h0.data<float>() + state : a.y.data<float>() + previous * s.H + u;
       const float* c = !a.c0 ? h : previous < 0 ? a.c0.data<float>() + state : a.extra.data<float>() + previous * s.H + u;
       std::copy_n(h, columns, before);
+      const float* gy = data<float>(a.gy, at * s.H + u);
       float g[64], *gh = a.gh0.data<float>() + state;
-      for (int64_t j = 0; j < columns; j++) g[j] = gh[j] + (a.gy ? a.gy.data<float>()[at * s.H + u + j] : 0.0f);
+      for (int64_t j = 0; j < columns; j++) g[j] = gy ? gh[j] + gy[j] : gh[j];
       simd().cell_gradient(static_cast<CellKind>(a.cell),
                            {g, data<float>(a.kept, at * s.width + u), data<float>(a.extra, at * s.H + u), a.y.data<float>() + at * s.H + u, c,
                             data<float>(a.gc0, state), gh, gx, gr, columns, s.H});
@@ -211,12 +226,7 @@ struct Backward {
   void chunk(int64_t turn, int64_t first, int64_t block) const {
     const int64_t U = units_of_chunk(), u = block * U, columns = std::min(U, s.H - u), rows = std::min(rows_of_chunk, s.N - first);
     const int64_t i = s.T - 1 - turn;
-    for (int64_t n = first; i >= 0 && n < first + rows; n++) {
-      const int64_t at = n * s.T + order.time(i), before = n * s.T + order.time(std::max<int64_t>(0, i - 1));
-      for (int64_t g = 0; g < s.G; g++) fetch(a.kept, at * s.width + g * s.H + u, columns), fetch(a.gx, at * s.width + g * s.H + u, columns);
-      fetch(a.gy, at * s.H + u, columns), fetch(a.before, at * s.H + u, columns);
-      fetch(a.y, before * s.H + u, columns), fetch(a.extra, before * s.H + u, columns);
-    }
+    if (i >= 0) fetch_rows(i, first, rows, u, columns);
     if (turn > 0) to_state(i + 1, first, rows, block, u, columns);
     for (int64_t n = first; i >= 0 && n < first + rows; n++) unit_step(i, n, u, columns);
   }

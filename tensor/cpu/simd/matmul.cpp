@@ -174,6 +174,7 @@ void panels(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t
     for (int64_t n = 0; n < columns; n += width) {
       const float* from = b + k * ldb + n;
       float* at = to + n / width * step + k * width;
+      if (k + 8 < depth) __builtin_prefetch(from + 8 * ldb);
       if (columns - n >= width)
         for (int64_t o = 0; o < width; o += lanes) store(at + o, load<Vec>(from + o));
       else
