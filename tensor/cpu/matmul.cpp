@@ -101,10 +101,10 @@ Plan plan(const MatmulArgs& a, const MatmulSizes& s) {
   p.left = a.transpose_a ? (s.M > 64 ? Left::slivers : Left::columns) : conflicts && s.N >= 128 && s.M > height ? Left::slivers : Left::rows;
   const int64_t blocks = own_copy(a, s) ? 1 : (s.M + most - 1) / most;
   p.rows = std::min(s.M, round_up((s.M + blocks - 1) / blocks, height));
-  p.columns = std::min<int64_t>(round_up(s.N, width), own_copy(a, s) ? 256 : 512);
   const double flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K) * static_cast<double>(s.batch);
   const auto wanted = static_cast<int64_t>(std::min(8.0, flops / 1e6));
   const auto jobs = [&] { return s.batch * ((s.M + p.rows - 1) / p.rows) * ((s.N + p.columns - 1) / p.columns); };
+  p.columns = std::min<int64_t>(round_up(s.N, width), own_copy(a, s) ? 256 : 4096);  // a job's slivers of A are copied once
   while (p.left == Left::slivers && blocks > 1 && jobs() < wanted && p.rows > 8 * height) p.rows = round_up(p.rows / 2, height);
   while (jobs() < wanted && p.columns > 4 * width) p.columns = round_up(p.columns / 2, width);
   while (blocks > 1 && jobs() < wanted && p.rows > 4 * height) p.rows = round_up(p.rows / 2, height);
