@@ -1,6 +1,6 @@
-// Recurrent layers on the CPU, forward and backward, over whole sequences. A step is a product of a few rows (the sequences) with all of the
-// recurrent weights, 2 * N * H * gates * H FLOPs on 4 * gates * H^2 bytes: below some 8 sequences it is bound by the cache that the weights
-// lie in (1 MB for an LSTM of 256), beyond that by multiply-adds.
+// Recurrent layers on the CPU, forward and backward, over whole sequences. A step is a product of a few rows (the sequences) with all of
+// the recurrent weights, 2 * N * H * gates * H FLOPs on 4 * gates * H^2 bytes: below some 8 sequences it is bound by the cache that the
+// weights lie in (1 MB for an LSTM of 256), beyond that by multiply-adds.
 //   fused       f32. The weights are copied once to panels as wide as a register tile and stay in the cache for all T steps; a chunk of a
 //               step is one panel per gate, for the same hidden units, so that the gates' activations and the state are made while the
 //               product is in the first-level cache. Backward, a chunk first adds dgates weight^T to its units' gradient, then takes them
@@ -20,9 +20,7 @@ namespace {
 
 struct Sizes {
   int64_t N, T, H, G, width;  // width = G * H
-  explicit Sizes(const Tensor& y, Cell cell) {
-    N = y.dim(0), T = y.dim(1), H = y.dim(2), G = gates(cell), width = G * H;
-  }
+  explicit Sizes(const Tensor& y, Cell cell) { N = y.dim(0), T = y.dim(1), H = y.dim(2), G = gates(cell), width = G * H; }
 };
 
 // The order of the steps, and which sequences take part in them.
@@ -138,14 +136,14 @@ struct Forward {
       fetch(y + state, columns), fetch(extra ? extra + state : nullptr, columns);
     }
     for (int64_t g = 0; g < s.G; g++)
-      product(h(i, first), padded(s.H), panels.data<float>() + (block * s.G + g) * size_of_panel(s.H), rows, columns, s.H, r + g * rows_of_chunk * U, U,
-              data<float>(bias, bias ? g * bias.dim(1) + u : 0), false);
+      product(h(i, first), padded(s.H), panels.data<float>() + (block * s.G + g) * size_of_panel(s.H), rows, columns, s.H,
+              r + g * rows_of_chunk * U, U, data<float>(bias, bias ? g * bias.dim(1) + u : 0), false);
     for (int64_t n = first; n < first + rows; n++) unit_step(i, n, u, columns, r + (n - first) * U);
   }
 
   void run() const {
     const int64_t blocks = count_of(s.H, units_of_chunk()), groups = count_of(s.N, rows_of_chunk);
-    cpu::for_each_step(s.T, blocks * groups, team(s.N * s.H * s.width),
+    cpu::for_each_step(s.T, blocks * groups, team(s.N * s.H * s.width), s.N <= 4,
                        [&](int64_t i, int64_t c) { chunk(i, c / blocks * rows_of_chunk, c % blocks); });
     for (int64_t n = 0; n < s.N; n++) std::copy_n(h(s.T, n), s.H, a.h.data<float>() + n * s.H);
   }
@@ -215,8 +213,8 @@ struct Backward {
       float g[64], *gh = a.gh0.data<float>() + state;
       for (int64_t j = 0; j < columns; j++) g[j] = gy ? gh[j] + gy[j] : gh[j];
       simd().cell_gradient(static_cast<CellKind>(a.cell),
-                           {g, data<float>(a.kept, at * s.width + u), data<float>(a.extra, at * s.H + u), a.y.data<float>() + at * s.H + u, c,
-                            data<float>(a.gc0, state), gh, gx, gr, columns, s.H});
+                           {g, data<float>(a.kept, at * s.width + u), data<float>(a.extra, at * s.H + u), a.y.data<float>() + at * s.H + u,
+                            c, data<float>(a.gc0, state), gh, gx, gr, columns, s.H});
     }
     if (a.gr)
       for (int64_t g = 0; g < s.G; g++) std::copy_n(gr + g * s.H, columns, a.gr.data<float>() + at * s.width + u + g * s.H);
@@ -233,7 +231,7 @@ struct Backward {
 
   void run() const {
     const int64_t blocks = count_of(s.H, units_of_chunk()), groups = count_of(s.N, rows_of_chunk);
-    cpu::for_each_step(s.T + 1, blocks * groups, team(s.N * s.H * s.width),
+    cpu::for_each_step(s.T + 1, blocks * groups, team(s.N * s.H * s.width), false,
                        [&](int64_t turn, int64_t c) { chunk(turn, c / blocks * rows_of_chunk, c % blocks); });
   }
 };
@@ -311,9 +309,7 @@ bool fits(const RecurrentArgs& a) { return !a.packed; }
 void run(const RecurrentArgs& a) {
   if (a.c) a.c.copy_from(a.c0);
   const Sizes s(a.y, a.cell);
-  visit_real("recurrent", a.y.dtype(), [&]<class T>() {
-    parallel_for(s.N, 1, [&](int64_t n, int64_t) { sequence<T>(a, s, n); });
-  });
+  visit_real("recurrent", a.y.dtype(), [&]<class T>() { parallel_for(s.N, 1, [&](int64_t n, int64_t) { sequence<T>(a, s, n); }); });
 }
 
 // The gradients of a unit's p and r (r[2] of a GRU differs) from dh; dc in place; returns what goes to h directly.

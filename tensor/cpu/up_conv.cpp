@@ -30,20 +30,25 @@ namespace rows {
 
 using cpu::padded_columns, cpu::scratch, cpu::simd;
 
-bool fits(const UpConvArgs& a) {
-  return a.y.dtype() == Dtype::f32 && (a.activation == Activation::none || a.activation == Activation::relu);
-}
-
 int64_t block_of() { return 2 * simd().lanes; }  // columns of a register tile
 
 // Block of output channels after block, tap after tap, (C, columns) each; all blocks but the last are whole.
 int64_t panel(const UpShapes& s, int64_t first, int64_t tap, int64_t ld) { return first * s.taps() * s.C + tap * s.C * ld; }
 int64_t ld_of(const UpShapes& s, int64_t first) { return std::min(block_of(), padded_columns(s.O - first)); }
 
+int64_t packed_size(const UpShapes& s) {
+  const int64_t last = s.O > 0 ? (s.O - 1) / block_of() * block_of() : 0;
+  return s.taps() * s.C * (last + ld_of(s, last));
+}
+
+bool fits(const UpConvArgs& a) {
+  return a.y.dtype() == Dtype::f32 && (a.activation == Activation::none || a.activation == Activation::relu) &&
+         (!a.packed || a.packed.size() == packed_size(UpShapes(a)));
+}
+
 Tensor pack(const UpConvArgs& a) {
   const UpShapes s(a);
-  const int64_t last = s.O > 0 ? (s.O - 1) / block_of() * block_of() : 0;
-  const Tensor panels = Tensor::zeros({s.taps() * s.C * (last + ld_of(s, last))});
+  const Tensor panels = Tensor::zeros({packed_size(s)});
   for (int64_t o = 0; o < s.O; o += block_of())
     for (int64_t t = 0; t < s.taps(); t++)
       simd().transpose(a.w.data<float>() + (t * s.O + o) * s.C, s.C, std::min(block_of(), s.O - o), s.C,
