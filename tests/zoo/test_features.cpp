@@ -77,7 +77,11 @@ TEST_CASE("lbp: codes of scikit-image; rotated and uniform codes do not change w
   for (const json& g : golden().at("cases"))
     for (const json& row : g.at("lbp")) {
       const std::string method = row.at("method");
-      const Tensor code = lbp(image_of(g), {.points = row.at("points"), .radius = row.at("radius"), .method = method == "plain" ? LbpMethod::plain : method == "rotated" ? LbpMethod::rotated : LbpMethod::uniform});
+      const Tensor code = lbp(image_of(g), {.points = row.at("points"),
+                                            .radius = row.at("radius"),
+                                            .method = method == "plain"     ? LbpMethod::plain
+                                                      : method == "rotated" ? LbpMethod::rotated
+                                                                            : LbpMethod::uniform});
       const std::vector<int32_t> all = code.to_vector<int32_t>(), expected = row.at("codes");
       const size_t step = row.at("step");
       int differ = 0;
@@ -90,7 +94,8 @@ TEST_CASE("lbp: codes of scikit-image; rotated and uniform codes do not change w
   for (int64_t y = 0; y < 9; y++)
     for (int64_t x = 0; x < 9; x++) turned.data<float>()[x * 9 + 8 - y] = image.data<float>()[y * 9 + x];
   for (const LbpMethod method : {LbpMethod::rotated, LbpMethod::uniform}) {
-    const Tensor a = lbp(image, {.points = 4, .radius = 1, .method = method}), b = lbp(turned, {.points = 4, .radius = 1, .method = method});
+    const Tensor a = lbp(image, {.points = 4, .radius = 1, .method = method}),
+                 b = lbp(turned, {.points = 4, .radius = 1, .method = method});
     for (int64_t y = 1; y < 8; y++)
       for (int64_t x = 1; x < 8; x++) CHECK(a.at({y, x}) == b.at({x, 8 - y}));
   }
@@ -101,7 +106,8 @@ TEST_CASE("lbp: codes of scikit-image; rotated and uniform codes do not change w
 TEST_CASE("hog: blocks of scikit-image; an image smaller than a block is refused") {
   for (const json& g : golden().at("cases"))
     for (const json& row : g.at("hog")) {
-      const std::vector<float> h = hog(image_of(g), {.orientations = row.at("orientations"), .cell = row.at("cell"), .block = row.at("block")});
+      const std::vector<float> h =
+          hog(image_of(g), {.orientations = row.at("orientations"), .cell = row.at("cell"), .block = row.at("block")});
       const std::vector<double> expected = row.at("values");
       REQUIRE(h.size() == expected.size());
       double largest = 0;
@@ -119,7 +125,8 @@ TEST_CASE("gabor: responses of scikit-image; a wave of the filter's own frequenc
       check_map(found.imaginary, row.at("imaginary"));
     }
   Tensor wave({40, 40});
-  for (int64_t i = 0; i < 1600; i++) wave.data<float>()[i] = static_cast<float>(std::cos(2 * 3.14159265 * 0.2 * static_cast<double>(i % 40)));
+  for (int64_t i = 0; i < 1600; i++)
+    wave.data<float>()[i] = static_cast<float>(std::cos(2 * 3.14159265 * 0.2 * static_cast<double>(i % 40)));
   const double own = gabor(wave, {.frequency = 0.2}).magnitude().at({20, 20});
   CHECK(std::abs(own - 0.5) < 0.01);  // half of a cosine is the wave that the filter passes, at gain 1
   CHECK(gabor(wave, {.frequency = 0.2, .angle = 1.5708}).magnitude().at({20, 20}) < 0.1 * own);

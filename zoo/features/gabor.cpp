@@ -19,7 +19,8 @@ std::vector<Complex> wave(double s, double frequency, int64_t radius) {
   std::vector<Complex> taps;
   for (int64_t t = -radius; t <= radius; t++) {
     const auto x = static_cast<double>(t);
-    taps.push_back(std::polar(std::exp(-x * x / (2 * s * s)) / (std::sqrt(2 * std::numbers::pi) * s), 2 * std::numbers::pi * frequency * x));
+    taps.push_back(
+        std::polar(std::exp(-x * x / (2 * s * s)) / (std::sqrt(2 * std::numbers::pi) * s), 2 * std::numbers::pi * frequency * x));
   }
   return taps;
 }
@@ -44,8 +45,10 @@ void convolve_line(const Complex* in, Complex* out, int64_t n, int64_t stride, c
 Gabor gabor(const Tensor& image, const GaborOptions& o) {
   if (image.rank() != 2 || image.size() == 0) throw ShapeError("[gabor] wants an image (H, W), got " + to_string(image.shape()));
   if (!(o.frequency > 0 && o.frequency <= 0.5) || !(o.bandwidth > 0))
-    throw NumericError("[gabor] wants a frequency within (0, 0.5] and a bandwidth above 0, got " + std::to_string(o.frequency) + " and " + std::to_string(o.bandwidth));
-  const double octaves = std::exp2(o.bandwidth), s = std::sqrt(std::log(2.0) / 2) * (octaves + 1) / (octaves - 1) / (std::numbers::pi * o.frequency);
+    throw NumericError("[gabor] wants a frequency within (0, 0.5] and a bandwidth above 0, got " + std::to_string(o.frequency) + " and " +
+                       std::to_string(o.bandwidth));
+  const double octaves = std::exp2(o.bandwidth),
+               s = std::sqrt(std::log(2.0) / 2) * (octaves + 1) / (octaves - 1) / (std::numbers::pi * o.frequency);
   const double c = std::cos(o.angle), d = std::sin(o.angle), reach = 3 * s;
   const auto radius = static_cast<int64_t>(std::ceil(std::max({std::abs(reach * c), std::abs(reach * d), 1.0})));
   const int64_t H = image.dim(0), W = image.dim(1);

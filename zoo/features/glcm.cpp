@@ -13,14 +13,16 @@ Tensor quantised_image(const Tensor& image, int64_t levels, double low, double h
   const float* v = image.data<float>();
   for (int64_t i = 0; i < image.size(); i++) {
     const double share = (static_cast<double>(v[i]) - low) / (high - low);
-    out.data<uint8_t>()[i] = static_cast<uint8_t>(std::clamp(std::floor(share * static_cast<double>(levels)), 0.0, static_cast<double>(levels - 1)));
+    out.data<uint8_t>()[i] =
+        static_cast<uint8_t>(std::clamp(std::floor(share * static_cast<double>(levels)), 0.0, static_cast<double>(levels - 1)));
   }
   return out;
 }
 
 Tensor glcm(const Tensor& image, const Tensor& mask, const GlcmOptions& o) {
   if (image.rank() != 2 || (mask && mask.shape() != image.shape()))
-    throw ShapeError("[glcm] wants levels (H, W) and a mask of that size, got " + to_string(image.shape()) + (mask ? " and " + to_string(mask.shape()) : ""));
+    throw ShapeError("[glcm] wants levels (H, W) and a mask of that size, got " + to_string(image.shape()) +
+                     (mask ? " and " + to_string(mask.shape()) : ""));
   if (o.distance < 1) throw NumericError("[glcm] distance must be at least 1, got " + std::to_string(o.distance));
   const int64_t H = image.dim(0), W = image.dim(1), L = o.levels;
   const auto down = static_cast<int64_t>(std::round(std::sin(o.angle) * static_cast<double>(o.distance)));
@@ -59,7 +61,8 @@ GlcmProperties glcm_properties(const Tensor& p) {
   g.energy = std::sqrt(g.asm_);
   g.entropy = -sum([](double q, double, double) { return q * std::log(q); });
   const double mi = sum([](double q, double i, double) { return q * i; }), mj = sum([](double q, double, double j) { return q * j; });
-  const double vi = sum([&](double q, double i, double) { return q * (i - mi) * (i - mi); }), vj = sum([&](double q, double, double j) { return q * (j - mj) * (j - mj); });
+  const double vi = sum([&](double q, double i, double) { return q * (i - mi) * (i - mi); }),
+               vj = sum([&](double q, double, double j) { return q * (j - mj) * (j - mj); });
   const double scale = std::sqrt(vi) * std::sqrt(vj);
   g.correlation = scale > 1e-15 ? sum([&](double q, double i, double j) { return q * (i - mi) * (j - mj); }) / scale : 1;
   return g;

@@ -16,12 +16,14 @@ std::vector<double> cells_of(const Tensor& image, const HogOptions& o, int64_t r
   std::vector<double> histogram(static_cast<size_t>(rows * columns * o.orientations));
   for (int64_t y = 0; y < rows * o.cell; y++)
     for (int64_t x = 0; x < columns * o.cell; x++) {
-      const double down = y > 0 && y + 1 < H ? at(y + 1, x) - at(y - 1, x) : 0, right = x > 0 && x + 1 < W ? at(y, x + 1) - at(y, x - 1) : 0;
+      const double down = y > 0 && y + 1 < H ? at(y + 1, x) - at(y - 1, x) : 0,
+                   right = x > 0 && x + 1 < W ? at(y, x + 1) - at(y, x - 1) : 0;
       double degrees = std::atan2(down, right) * 180 / std::numbers::pi;
       if (degrees < 0) degrees += 180;
       if (degrees >= 180) degrees -= 180;
       const auto bin = std::min(o.orientations - 1, static_cast<int64_t>(degrees * static_cast<double>(o.orientations) / 180));
-      histogram[static_cast<size_t>(((y / o.cell) * columns + x / o.cell) * o.orientations + bin)] += std::hypot(down, right) / static_cast<double>(o.cell * o.cell);
+      histogram[static_cast<size_t>(((y / o.cell) * columns + x / o.cell) * o.orientations + bin)] +=
+          std::hypot(down, right) / static_cast<double>(o.cell * o.cell);
     }
   return histogram;
 }
@@ -42,7 +44,8 @@ std::vector<float> hog(const Tensor& image, const HogOptions& o) {
     throw ShapeError("[hog] wants an image (H, W) and positive options, got " + to_string(image.shape()));
   const int64_t rows = image.dim(0) / o.cell, columns = image.dim(1) / o.cell;
   if (rows < o.block || columns < o.block)
-    throw ShapeError("[hog] image " + to_string(image.shape()) + " is smaller than a block of " + std::to_string(o.block * o.cell) + " pixels");
+    throw ShapeError("[hog] image " + to_string(image.shape()) + " is smaller than a block of " + std::to_string(o.block * o.cell) +
+                     " pixels");
   const std::vector<double> cells = cells_of(image, o, rows, columns);
   std::vector<float> features;
   std::vector<double> block;

@@ -92,7 +92,9 @@ void add_gabor(Builder& b, const Tensor& image, const TextureOptions& o) {
 void add_wavelet(Builder& b, const Tensor& image, const TextureOptions& o) {
   const std::vector<WaveletLevel> levels = undecimated_wavelet(image, {.levels = o.wavelet_levels});
   for (size_t j = 0; j < levels.size(); j++)
-    for (const auto& [band, t] : {std::pair<const char*, const Tensor*>{"horizontal", &levels[j].horizontal}, {"vertical", &levels[j].vertical}, {"diagonal", &levels[j].diagonal}}) {
+    for (const auto& [band, t] : {std::pair<const char*, const Tensor*>{"horizontal", &levels[j].horizontal},
+                                  {"vertical", &levels[j].vertical},
+                                  {"diagonal", &levels[j].diagonal}}) {
       const std::string name = "wavelet." + std::to_string(j + 1) + "." + band;
       b.add(name + ".mean", b.mean(*t, [](double v) { return std::abs(v); }));
       b.add(name + ".variance", b.moment(*t, b.mean(*t), 2));
@@ -104,9 +106,12 @@ void add_wavelet(Builder& b, const Tensor& image, const TextureOptions& o) {
 
 TextureFeatures texture_features(const Tensor& image, const Tensor& mask, const TextureOptions& options) {
   if (image.rank() != 2 || (mask && mask.shape() != image.shape()))
-    throw ShapeError("[texture] wants an image (H, W) and a mask of that size, got " + to_string(image.shape()) + (mask ? " and " + to_string(mask.shape()) : ""));
-  const int64_t pixels = mask ? std::count_if(mask.data<uint8_t>(), mask.data<uint8_t>() + mask.size(), [](uint8_t m) { return m != 0; }) : image.size();
-  if (pixels < 16) throw NumericError("[texture] " + std::to_string(pixels) + " pixels in the mask are too few for a texture; 16 or more are needed");
+    throw ShapeError("[texture] wants an image (H, W) and a mask of that size, got " + to_string(image.shape()) +
+                     (mask ? " and " + to_string(mask.shape()) : ""));
+  const int64_t pixels =
+      mask ? std::count_if(mask.data<uint8_t>(), mask.data<uint8_t>() + mask.size(), [](uint8_t m) { return m != 0; }) : image.size();
+  if (pixels < 16)
+    throw NumericError("[texture] " + std::to_string(pixels) + " pixels in the mask are too few for a texture; 16 or more are needed");
   Builder b(mask);
   add_grey(b, image, mask);
   add_glcm(b, image, mask, options);

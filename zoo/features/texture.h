@@ -17,7 +17,7 @@
 namespace sono::zoo {
 
 struct TextureOptions {
-  int64_t levels = 16;                                // of the co-occurrence
+  int64_t levels = 16;  // of the co-occurrence
   std::vector<int64_t> distances = {1, 2, 4};
   std::vector<double> frequencies = {0.1, 0.2, 0.35};  // cycles per pixel
   int64_t wavelet_levels = 3;

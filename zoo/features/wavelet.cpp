@@ -46,15 +46,17 @@ std::vector<WaveletLevel> undecimated_wavelet(const Tensor& image, const Wavelet
   if (image.rank() != 2 || image.size() == 0) throw ShapeError("[wavelet] wants an image (H, W), got " + to_string(image.shape()));
   if (o.levels < 1 || o.levels > 8) throw NumericError("[wavelet] wants 1 … 8 levels, got " + std::to_string(o.levels));
   const double root = std::sqrt(3.0), scale = 4 * std::sqrt(2.0);
-  const std::vector<double> low = o.haar ? std::vector<double>{std::sqrt(0.5), std::sqrt(0.5)}
-                                         : std::vector<double>{(1 - root) / scale, (3 - root) / scale, (3 + root) / scale, (1 + root) / scale};
+  const std::vector<double> low = o.haar
+                                      ? std::vector<double>{std::sqrt(0.5), std::sqrt(0.5)}
+                                      : std::vector<double>{(1 - root) / scale, (3 - root) / scale, (3 + root) / scale, (1 + root) / scale};
   std::vector<double> high;  // the quadrature mirror: high(m) = (-1)^(m+1) low(n - 1 - m)
   for (size_t m = 0; m < low.size(); m++) high.push_back((m % 2 ? 1 : -1) * low[low.size() - 1 - m]);
   const int64_t margin = static_cast<int64_t>(low.size()) * ((int64_t{1} << o.levels) - 1);
   Plane now(image.dim(0) + 2 * margin, image.dim(1) + 2 * margin);
   for (int64_t y = 0; y < now.rows; y++)
     for (int64_t x = 0; x < now.columns; x++)
-      now.at(y, x) = static_cast<double>(image.data<float>()[mirrored(y - margin, image.dim(0)) * image.dim(1) + mirrored(x - margin, image.dim(1))]);
+      now.at(y, x) =
+          static_cast<double>(image.data<float>()[mirrored(y - margin, image.dim(0)) * image.dim(1) + mirrored(x - margin, image.dim(1))]);
   std::vector<WaveletLevel> levels;
   for (int64_t j = 0; j < o.levels; j++) {
     const int64_t step = int64_t{1} << j;

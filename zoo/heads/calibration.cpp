@@ -31,7 +31,8 @@ std::pair<double, double> platt(const std::vector<double>& s, const std::vector<
       ga += s[i] * d, gb += d, haa += s[i] * s[i] * w, hbb += w, hab += s[i] * w;
     }
     if (std::abs(ga) < 1e-9 && std::abs(gb) < 1e-9) break;
-    const double det = haa * hbb - hab * hab, da = -(hbb * ga - hab * gb) / det, db = -(haa * gb - hab * ga) / det, slope = ga * da + gb * db;
+    const double det = haa * hbb - hab * hab, da = -(hbb * ga - hab * gb) / det, db = -(haa * gb - hab * ga) / det,
+                 slope = ga * da + gb * db;
     double length = 1, next = 0;
     for (; length > 1e-10; length /= 2)
       if ((next = loss(a + length * da, b + length * db)) < now + 1e-4 * length * slope) break;
@@ -43,7 +44,9 @@ std::pair<double, double> platt(const std::vector<double>& s, const std::vector<
 
 // Blocks of cases in the order of their scores, merged while a block's mean is below that of the one before.
 void isotonic(const std::vector<double>& s, const std::vector<int>& truth, std::vector<double>& x, std::vector<double>& y) {
-  struct Block { double first, last, sum, count; };
+  struct Block {
+    double first, last, sum, count;
+  };
   std::vector<size_t> order(s.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(), [&](size_t i, size_t j) { return s[i] < s[j]; });

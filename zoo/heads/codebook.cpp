@@ -55,7 +55,8 @@ Matrix seeds(const Matrix& x, int64_t count, Random& random) {
 void move_words(const Matrix& x, Assignment& a, Matrix& words) {
   std::vector<int64_t> count(static_cast<size_t>(words.rows()));
   words.setZero();
-  for (Eigen::Index i = 0; i < x.rows(); i++) words.row(a.word[static_cast<size_t>(i)]) += x.row(i), count[static_cast<size_t>(a.word[static_cast<size_t>(i)])]++;
+  for (Eigen::Index i = 0; i < x.rows(); i++)
+    words.row(a.word[static_cast<size_t>(i)]) += x.row(i), count[static_cast<size_t>(a.word[static_cast<size_t>(i)])]++;
   for (size_t k = 0; k < count.size(); k++) {
     if (count[k]) {
       words.row(static_cast<Eigen::Index>(k)) /= static_cast<double>(count[k]);
@@ -72,7 +73,8 @@ void move_words(const Matrix& x, Assignment& a, Matrix& words) {
 Codebook Codebook::fit(const Tensor& x, const CodebookOptions& options) {
   if (x.rank() != 2 || x.dim(1) < 1) throw ShapeError("[codebook] wants (points, features), got " + to_string(x.shape()));
   if (options.words < 1 || options.words > x.dim(0))
-    throw NumericError("[codebook] " + std::to_string(options.words) + " words of " + std::to_string(x.dim(0)) + " points; ask for fewer words or give more points");
+    throw NumericError("[codebook] " + std::to_string(options.words) + " words of " + std::to_string(x.dim(0)) +
+                       " points; ask for fewer words or give more points");
   const Matrix points = to_matrix(x);
   if (!points.allFinite()) throw NumericError("[codebook] the points have values that are not finite");
   Matrix best;
@@ -98,7 +100,8 @@ Codebook Codebook::fit(const Tensor& x, const CodebookOptions& options) {
 }
 
 std::vector<int32_t> Codebook::assign(const Tensor& x) const {
-  if (x.rank() != 2 || x.dim(1) != words_.dim(1)) throw ShapeError("[codebook] words have " + std::to_string(words_.dim(1)) + " features, got " + to_string(x.shape()));
+  if (x.rank() != 2 || x.dim(1) != words_.dim(1))
+    throw ShapeError("[codebook] words have " + std::to_string(words_.dim(1)) + " features, got " + to_string(x.shape()));
   return assigned(to_matrix(x), to_matrix(words_)).word;
 }
 

@@ -69,7 +69,8 @@ std::vector<Split> grouped_folds(const std::vector<int>& y, const std::vector<in
   return folds;
 }
 
-std::vector<Split> repeated_folds(const std::vector<int>& y, const std::vector<int64_t>& groups, int64_t k, int64_t repeats, uint64_t seed) {
+std::vector<Split> repeated_folds(const std::vector<int>& y, const std::vector<int64_t>& groups, int64_t k, int64_t repeats,
+                                  uint64_t seed) {
   std::vector<Split> all;
   for (int64_t r = 0; r < repeats; r++) {
     Random random(seed, "repeat", static_cast<uint64_t>(r));

@@ -16,7 +16,8 @@ namespace sono::zoo {
 std::vector<Split> grouped_folds(const std::vector<int>& y, const std::vector<int64_t>& groups, int64_t k, uint64_t seed = 0);
 
 // The same again in another order, `repeats` times: fold f of repeat r is at r * k + f.
-std::vector<Split> repeated_folds(const std::vector<int>& y, const std::vector<int64_t>& groups, int64_t k, int64_t repeats, uint64_t seed = 0);
+std::vector<Split> repeated_folds(const std::vector<int>& y, const std::vector<int64_t>& groups, int64_t k, int64_t repeats,
+                                  uint64_t seed = 0);
 
 // How many folds can hold every category: the patients of the category that has fewest.
 int64_t most_folds(const std::vector<int>& y, const std::vector<int64_t>& groups);

@@ -68,7 +68,8 @@ double mean_of_defined(const std::vector<double>& values) {
 }  // namespace
 
 GridResult grid_search(const std::string& name, const Grid& grid, const Cases& cases, const GridOptions& options) {
-  if (options.score != "auc" && options.score != "accuracy") throw Error("[grid_search] knows the scores auc and accuracy, not '" + options.score + "'");
+  if (options.score != "auc" && options.score != "accuracy")
+    throw Error("[grid_search] knows the scores auc and accuracy, not '" + options.score + "'");
   check_cases("grid_search", cases);
   const std::vector<Split> folds = grouped_folds(cases.y, cases.groups, options.folds, options.seed);
   GridResult result;
@@ -108,7 +109,8 @@ Tensor cross_validated(const std::function<std::unique_ptr<Head>()>& make, const
       const auto head = make();
       const Tensor p = held_out(*head, cases, fold);
       for (size_t i = 0; i < fold.validation.size(); i++)
-        std::copy_n(p.data<float>() + static_cast<int64_t>(i) * cases.classes, cases.classes, all.data<float>() + fold.validation[i] * cases.classes);
+        std::copy_n(p.data<float>() + static_cast<int64_t>(i) * cases.classes, cases.classes,
+                    all.data<float>() + fold.validation[i] * cases.classes);
     }
   });
   return all;

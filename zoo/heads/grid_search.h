@@ -21,7 +21,7 @@ struct GridOptions {
 };
 struct GridPoint {
   Choice settings;
-  double score = 0;           // mean over the folds
+  double score = 0;  // mean over the folds
   std::vector<double> folds;
 };
 struct GridResult {

@@ -56,12 +56,14 @@ void check_cases(const std::string& who, const Cases& cases) {
                          std::to_string(cases.classes - 1));
     count[static_cast<size_t>(cases.y[i])]++;
   }
+  const auto refuse = [&](const std::string& what, size_t c) {
+    throw NumericError(start + what + " of category " + std::to_string(c) + "; give cases of each of the " + std::to_string(cases.classes) +
+                       " categories");
+  };
   for (size_t c = 0; c < count.size(); c++)
-    if (count[c] == cases.size() || count[c] == 0) {
-      const bool alone = count[c] > 0;
-      throw NumericError(start + (alone ? "all " + std::to_string(cases.size()) + " cases are" : "no case is") + " of category " +
-                         std::to_string(c) + "; give cases of each of the " + std::to_string(cases.classes) + " categories");
-    }
+    if (count[c] == cases.size()) refuse("all " + std::to_string(cases.size()) + " cases are", c);
+  for (size_t c = 0; c < count.size(); c++)
+    if (count[c] == 0) refuse("no case is", c);
   check_finite(who, cases.x);
 }
 
@@ -84,7 +86,12 @@ void Head::fit(const Cases& cases) {
   }
   classes_ = cases.classes;
   features_ = cases.x.dim(1);
-  learn(ready);
+  try {
+    learn(ready);
+  } catch (...) {
+    classes_ = 0;  // half learnt is not learnt
+    throw;
+  }
 }
 
 Tensor Head::ready(const Tensor& x) const {
@@ -127,7 +134,8 @@ void Head::restore(const nlohmann::json& description, const NamedTensors& tensor
   features_ = description.at("features");
   if (classes_ < 2 || features_ < 1) throw FileError("[" + name() + "] the description has no categories or features; the file is damaged");
   if (standardises())
-    standardizer_ = Standardizer::from({{"mean", named_tensor(tensors, "standardize.mean")}, {"deviation", named_tensor(tensors, "standardize.deviation")}});
+    standardizer_ = Standardizer::from(
+        {{"mean", named_tensor(tensors, "standardize.mean")}, {"deviation", named_tensor(tensors, "standardize.deviation")}});
   take(tensors);
 }
 
@@ -147,8 +155,12 @@ std::unique_ptr<Head> make_logistic();
 
 namespace {
 
-struct Entry { const char* name; std::unique_ptr<Head> (*make)(); };
-constexpr Entry entries[] = {{"svm", make_svm}, {"linear-svm", make_linear_svm}, {"mkl", make_mkl}, {"lda", make_lda}, {"knn", make_knn}, {"logistic", make_logistic}};
+struct Entry {
+  const char* name;
+  std::unique_ptr<Head> (*make)();
+};
+constexpr Entry entries[] = {{"svm", make_svm}, {"linear-svm", make_linear_svm}, {"mkl", make_mkl}, {"lda", make_lda},
+                             {"knn", make_knn}, {"logistic", make_logistic}};
 
 }  // namespace
 

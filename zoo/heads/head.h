@@ -22,8 +22,8 @@ namespace sono::zoo {
 
 // What a head learns from.
 struct Cases {
-  Tensor x;                     // (N, F) f32
-  std::vector<int> y;           // 0 … classes - 1
+  Tensor x;            // (N, F) f32
+  std::vector<int> y;  // 0 … classes - 1
   int classes = 2;
   std::vector<int64_t> groups;  // patients: their cases stay together in a cross-validation within the head. Empty: every case is its own
   int64_t size() const { return static_cast<int64_t>(y.size()); }
@@ -44,13 +44,13 @@ class Head {
 
   void fit(const Cases& cases);
   void fit(const Tensor& x, const std::vector<int>& y, int classes, const std::vector<int64_t>& groups = {});
-  Tensor probabilities(const Tensor& x) const;           // (M, classes)
-  std::vector<int> predict(const Tensor& x) const;       // the most probable category of each case
-  const std::string& notes() const { return notes_; }    // of the last fit, one line: constant columns; empty: nothing to say
+  Tensor probabilities(const Tensor& x) const;         // (M, classes)
+  std::vector<int> predict(const Tensor& x) const;     // the most probable category of each case
+  const std::string& notes() const { return notes_; }  // of the last fit, one line: constant columns; empty: nothing to say
   // Rows of x as features against the training cases `train`: for cross-validation. Only a precomputed kernel has columns to choose.
   virtual Tensor part(const Tensor& x, const std::vector<int64_t>& rows, const std::vector<int64_t>& train) const;
 
-  int classes() const { return classes_; }               // 0: not fitted
+  int classes() const { return classes_; }  // 0: not fitted
   int64_t features() const { return features_; }
 
   // A fitted head is its description and its tensors; a system puts these into config.json and model.safetensors.
@@ -60,12 +60,12 @@ class Head {
 
  protected:
   explicit Head(bool standardize);
-  virtual void learn(const Cases& cases) = 0;            // checked, standardised
-  virtual Tensor classify(const Tensor& x) const = 0;    // (M, classes) f32
-  virtual NamedTensors state() const = 0;                // what was learnt; classes() and features() are known when it is taken back
+  virtual void learn(const Cases& cases) = 0;          // checked, standardised
+  virtual Tensor classify(const Tensor& x) const = 0;  // (M, classes) f32
+  virtual NamedTensors state() const = 0;              // what was learnt; classes() and features() are known when it is taken back
   virtual void take(const NamedTensors& state) = 0;
   virtual bool standardises() const { return standardize_; }
-  Tensor ready(const Tensor& x) const;                   // checked against what was learnt, standardised
+  Tensor ready(const Tensor& x) const;  // checked against what was learnt, standardised
 
   Settings settings_;
 

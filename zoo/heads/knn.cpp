@@ -27,7 +27,8 @@ class Knn : public Head {
 
  protected:
   void learn(const Cases& cases) override {
-    if (k_ > cases.size()) throw NumericError("[knn] k = " + std::to_string(k_) + " neighbours of " + std::to_string(cases.size()) + " cases; choose fewer");
+    if (k_ > cases.size())
+      throw NumericError("[knn] k = " + std::to_string(k_) + " neighbours of " + std::to_string(cases.size()) + " cases; choose fewer");
     table_ = cases.x;
     y_.assign(cases.y.begin(), cases.y.end());
   }
@@ -45,11 +46,14 @@ class Knn : public Head {
         const double vote = weights_ == "equal" ? 1 : same ? (distance[j] <= 0 ? 1 : 0) : 1 / distance[j];
         votes[static_cast<size_t>(y_[static_cast<size_t>(index[j])])] += vote, sum += vote;
       }
-      for (size_t c = 0; c < votes.size(); c++) p.data<float>()[i * classes() + static_cast<int64_t>(c)] = static_cast<float>(votes[c] / sum);
+      for (size_t c = 0; c < votes.size(); c++)
+        p.data<float>()[i * classes() + static_cast<int64_t>(c)] = static_cast<float>(votes[c] / sum);
     }
     return p;
   }
-  NamedTensors state() const override { return {{"table", table_}, {"categories", Tensor::from<int32_t>({static_cast<int64_t>(y_.size())}, y_)}}; }
+  NamedTensors state() const override {
+    return {{"table", table_}, {"categories", Tensor::from<int32_t>({static_cast<int64_t>(y_.size())}, y_)}};
+  }
   void take(const NamedTensors& state) override {
     table_ = named_tensor(state, "table");
     y_ = named_tensor(state, "categories").to_vector<int32_t>();
@@ -79,7 +83,8 @@ Neighbours nearest_neighbours(const Tensor& x, const Tensor& table, int64_t k) {
   parallel_for(x.dim(0), 16, [&](int64_t first, int64_t last) {
     std::vector<std::pair<double, int32_t>> all(static_cast<size_t>(n));
     for (int64_t i = first; i < last; i++) {
-      for (int64_t j = 0; j < n; j++) all[static_cast<size_t>(j)] = {squared_distance(values + i * f, rows + j * f, f), static_cast<int32_t>(j)};
+      for (int64_t j = 0; j < n; j++)
+        all[static_cast<size_t>(j)] = {squared_distance(values + i * f, rows + j * f, f), static_cast<int32_t>(j)};
       std::partial_sort(all.begin(), all.begin() + k, all.end());
       for (int64_t j = 0; j < k; j++) {
         distance[i * k + j] = std::sqrt(all[static_cast<size_t>(j)].first);

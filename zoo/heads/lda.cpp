@@ -76,7 +76,8 @@ class Lda : public Head {
     weight_ = to_matrix(named_tensor(state, "weight"));
     bias_ = to_row(named_tensor(state, "bias"));
     if (weight_.rows() != features() || weight_.cols() != classes() || bias_.cols() != classes())
-      throw FileError("[lda] weight does not fit " + std::to_string(features()) + " features and " + std::to_string(classes()) + " categories");
+      throw FileError("[lda] weight does not fit " + std::to_string(features()) + " features and " + std::to_string(classes()) +
+                      " categories");
   }
 
  private:

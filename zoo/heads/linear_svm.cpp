@@ -28,7 +28,8 @@ struct Rows {
 };
 
 // w and the bias, (F + 1), of the machine whose score is positive where truth is 1.
-Vector solve(const Rows& rows, Eigen::Index features, const std::vector<int>& truth, const std::vector<int64_t>& some, const SvmOptions& options) {
+Vector solve(const Rows& rows, Eigen::Index features, const std::vector<int>& truth, const std::vector<int64_t>& some,
+             const SvmOptions& options) {
   static std::once_flag quiet;
   std::call_once(quiet, [] { set_print_string_function([](const char*) {}); });
   std::vector<feature_node*> x;
@@ -70,11 +71,12 @@ class LinearSvm : public SvmHead {
         calibration_.push_back(Calibration::fit("none", std::vector<double>(truth.size()), truth));
         continue;
       }
-      const std::vector<double> held_out = held_out_scores(truth, cases.groups, [&](const std::vector<int64_t>& some, const std::vector<int64_t>& others) {
-        const Vector w = solve(rows, x.cols(), truth, some, svm_.solver);
-        const Vector s = (x(others, Eigen::all) * w.head(x.cols())).array() + w(x.cols());
-        return std::vector<double>(s.data(), s.data() + s.size());
-      });
+      const std::vector<double> held_out =
+          held_out_scores(truth, cases.groups, [&](const std::vector<int64_t>& some, const std::vector<int64_t>& others) {
+            const Vector w = solve(rows, x.cols(), truth, some, svm_.solver);
+            const Vector s = (x(others, Eigen::all) * w.head(x.cols())).array() + w(x.cols());
+            return std::vector<double>(s.data(), s.data() + s.size());
+          });
       calibration_.push_back(Calibration::fit(svm_.calibration, held_out, truth));
     }
   }
@@ -85,8 +87,10 @@ class LinearSvm : public SvmHead {
       for (Eigen::Index k = 0; k < machines(); k++) p(i, category_of(k)) = calibration_[static_cast<size_t>(k)](s(i, k));
       if (classes() == 2) p(i, 0) = 1 - p(i, 1);
       const double sum = p.row(i).sum();
-      if (sum > 0) p.row(i) /= sum;
-      else p.row(i).setConstant(1.0 / classes());  // no machine wants it
+      if (sum > 0)
+        p.row(i) /= sum;
+      else
+        p.row(i).setConstant(1.0 / classes());  // no machine wants it
     }
     return to_tensor(p);
   }
@@ -98,7 +102,8 @@ class LinearSvm : public SvmHead {
   void take(const NamedTensors& state) override {
     weight_ = to_matrix(named_tensor(state, "weight"));
     if (weight_.rows() != features() + 1 || weight_.cols() != machines())
-      throw FileError("[linear-svm] weight does not fit " + std::to_string(features()) + " features and " + std::to_string(classes()) + " categories");
+      throw FileError("[linear-svm] weight does not fit " + std::to_string(features()) + " features and " + std::to_string(classes()) +
+                      " categories");
     calibration_.clear();
     for (Eigen::Index k = 0; k < machines(); k++)
       calibration_.push_back(Calibration::from(svm_.calibration, named_tensor(state, "calibration." + std::to_string(k))));

@@ -29,7 +29,8 @@ class Logistic : public Head {
   void learn(const Cases& cases) override {
     Model model(cases.x.dim(1), cases.classes);
     const Tensor x = cases.x.to(Dtype::f64), y = Tensor::from<int32_t>({cases.size()}, {cases.y.begin(), cases.y.end()});
-    const double penalty = 1 / (2 * C_ * static_cast<double>(cases.size()));
+    // Two categories have one weight vector w = W_1 - W_0 with |W|^2 = |w|^2 / 2 at the optimum; the price is that of |w|^2.
+    const double penalty = (cases.classes == 2 ? 2 : 1) / (2 * C_ * static_cast<double>(cases.size()));
     Lbfgs optimizer(model, {.max_iterations = iterations_, .gradient_tolerance = tolerance_, .change_tolerance = 1e-14, .history = 20});
     optimizer.step([&] {
       optimizer.zero_gradients();

@@ -14,7 +14,8 @@ namespace {
 // J and its gradient for any d.
 class Objective {
  public:
-  Objective(const std::vector<Tensor>& kernels, const std::vector<int>& y, int classes, const MklOptions& options) : options_{options.C, false, options.tolerance} {
+  Objective(const std::vector<Tensor>& kernels, const std::vector<int>& y, int classes, const MklOptions& options)
+      : options_{options.C, false, options.tolerance} {
     if (kernels.empty()) throw ShapeError("[mkl] wants at least one kernel");
     const auto n = static_cast<int64_t>(y.size());
     for (const Tensor& k : kernels)
@@ -40,7 +41,8 @@ class Objective {
       const BinarySvm svm = solve_svm(combined, p.sign, options_);
       total += svm.objective;
       if (!gradient) continue;
-      for (Eigen::Index m = 0; m < d.size(); m++) (*gradient)(m) -= 0.5 * svm.coefficient.dot(p.kernels[static_cast<size_t>(m)] * svm.coefficient);
+      for (Eigen::Index m = 0; m < d.size(); m++)
+        (*gradient)(m) -= 0.5 * svm.coefficient.dot(p.kernels[static_cast<size_t>(m)] * svm.coefficient);
     }
     return total;
   }
@@ -112,18 +114,20 @@ Vector descended(const Objective& objective, Vector d, const Vector& gradient, d
       continue;
     }
     const Vector from = d;
-    const Vector next = moved(from, direction, golden_section([&](double step) { return objective(moved(from, direction, step)); }, length));
+    const Vector next =
+        moved(from, direction, golden_section([&](double step) { return objective(moved(from, direction, step)); }, length));
     return objective(next) < now ? next : d;
   }
 }
 
 }  // namespace
 
-double mkl_objective(const std::vector<Tensor>& kernels, const std::vector<double>& d, const std::vector<int>& y, int classes, const MklOptions& options) {
-  if (d.size() != kernels.size()) throw ShapeError("[mkl] " + std::to_string(d.size()) + " weights of " + std::to_string(kernels.size()) + " kernels");
+double mkl_objective(const std::vector<Tensor>& kernels, const std::vector<double>& d, const std::vector<int>& y, int classes,
+                     const MklOptions& options) {
+  if (d.size() != kernels.size())
+    throw ShapeError("[mkl] " + std::to_string(d.size()) + " weights of " + std::to_string(kernels.size()) + " kernels");
   return Objective(kernels, y, classes, options)(Eigen::Map<const Vector>(d.data(), static_cast<Eigen::Index>(d.size())));
 }
-
 
 MklWeights simple_mkl(const std::vector<Tensor>& kernels, const std::vector<int>& y, int classes, const MklOptions& options) {
   const Objective objective(kernels, y, classes, options);

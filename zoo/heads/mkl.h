@@ -12,19 +12,20 @@ namespace sono::zoo {
 
 struct MklOptions {
   double C = 1;
-  double gap = 1e-3;            // relative duality gap at the end
+  double gap = 1e-3;  // relative duality gap at the end
   int64_t iterations = 200;
-  double tolerance = 1e-5;      // of the inner SVM
+  double tolerance = 1e-5;  // of the inner SVM
 };
 struct MklWeights {
-  std::vector<double> d;        // one per kernel, they add up to 1
-  double objective = 0;         // J(d)
-  double gap = 0;               // what the duality gap was at last, as a share of J
+  std::vector<double> d;  // one per kernel, they add up to 1
+  double objective = 0;   // J(d)
+  double gap = 0;         // what the duality gap was at last, as a share of J
   int64_t iterations = 0;
 };
 // kernels: (N, N) f64 each.
 MklWeights simple_mkl(const std::vector<Tensor>& kernels, const std::vector<int>& y, int classes, const MklOptions& options = {});
-double mkl_objective(const std::vector<Tensor>& kernels, const std::vector<double>& d, const std::vector<int>& y, int classes, const MklOptions& options = {});  // J(d)
+double mkl_objective(const std::vector<Tensor>& kernels, const std::vector<double>& d, const std::vector<int>& y, int classes,
+                     const MklOptions& options = {});  // J(d)
 
 class MklHead : public Head {
  public:

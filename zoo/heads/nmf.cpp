@@ -12,13 +12,14 @@ namespace {
 void check(const Tensor& x, const NmfOptions& options) {
   if (x.rank() != 2 || x.size() == 0) throw ShapeError("[nmf] wants (cases, features), got " + to_string(x.shape()));
   if (options.parts < 1 || options.parts > std::min(x.dim(0), x.dim(1)))
-    throw NumericError("[nmf] " + std::to_string(options.parts) + " parts of " + to_string(x.shape()) + "; ask for 1 … " + std::to_string(std::min(x.dim(0), x.dim(1))));
+    throw NumericError("[nmf] " + std::to_string(options.parts) + " parts of " + to_string(x.shape()) + "; ask for 1 … " +
+                       std::to_string(std::min(x.dim(0), x.dim(1))));
   if (!(options.sparsity >= 0)) throw NumericError("[nmf] sparsity must not be negative, got " + std::to_string(options.sparsity));
   const std::vector<double> v = x.to_vector<double>();
   for (size_t i = 0; i < v.size(); i++)
     if (!(v[i] >= 0) || !std::isfinite(v[i]))
-      throw NumericError("[nmf] values must be finite and not negative, got " + std::to_string(v[i]) + " at row " + std::to_string(static_cast<int64_t>(i) / x.dim(1)) +
-                         "; subtract the smallest value or use linear echo power");
+      throw NumericError("[nmf] values must be finite and not negative, got " + std::to_string(v[i]) + " at row " +
+                         std::to_string(static_cast<int64_t>(i) / x.dim(1)) + "; subtract the smallest value or use linear echo power");
 }
 
 // The columns of w get unit length, and h what they lose: w h stays as it is.

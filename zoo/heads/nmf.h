@@ -14,10 +14,10 @@ namespace sono::zoo {
 
 struct NmfOptions {
   int64_t parts = 2;
-  int64_t iterations = 500;   // at most
-  double tolerance = 1e-6;    // ends when the error falls by a smaller share in ten iterations
-  double sparsity = 0;        // l
-  uint64_t seed = 0;          // of the start: uniform random numbers
+  int64_t iterations = 500;  // at most
+  double tolerance = 1e-6;   // ends when the error falls by a smaller share in ten iterations
+  double sparsity = 0;       // l
+  uint64_t seed = 0;         // of the start: uniform random numbers
 };
 struct Nmf {
   Tensor w, h;                // (N, parts), (parts, F), in x's dtype

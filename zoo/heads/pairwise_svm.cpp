@@ -50,17 +50,19 @@ void PairwiseSvm::fit(const Matrix& kernel, const Cases& cases, const SvmOptions
     std::vector<int> sign;
     for (const int t : m.truth) sign.push_back(t ? 1 : -1);
     const BinarySvm svm = solve_svm(own, sign, options);
-    for (size_t i = 0; i < m.cases.size(); i++) coefficient_(m.cases[i], static_cast<Eigen::Index>(p)) = svm.coefficient(static_cast<Eigen::Index>(i));
+    for (size_t i = 0; i < m.cases.size(); i++)
+      coefficient_(m.cases[i], static_cast<Eigen::Index>(p)) = svm.coefficient(static_cast<Eigen::Index>(i));
     bias_(static_cast<Eigen::Index>(p)) = svm.bias;
     if (calibration == "none") {
       calibration_.push_back(Calibration::fit(calibration, std::vector<double>(m.truth.size()), m.truth));
       continue;
     }
-    const std::vector<double> scores = held_out_scores(m.truth, m.groups, [&](const std::vector<int64_t>& train, const std::vector<int64_t>& held_out) {
-      const BinarySvm part = solve_some(own, m.truth, train, options);
-      const Vector s = (own(held_out, train) * part.coefficient).array() + part.bias;
-      return std::vector<double>(s.data(), s.data() + s.size());
-    });
+    const std::vector<double> scores =
+        held_out_scores(m.truth, m.groups, [&](const std::vector<int64_t>& train, const std::vector<int64_t>& held_out) {
+          const BinarySvm part = solve_some(own, m.truth, train, options);
+          const Vector s = (own(held_out, train) * part.coefficient).array() + part.bias;
+          return std::vector<double>(s.data(), s.data() + s.size());
+        });
     calibration_.push_back(Calibration::fit(calibration, scores, m.truth));
   }
 }
@@ -113,7 +115,8 @@ void PairwiseSvm::take(const NamedTensors& state, int classes, const std::string
     throw FileError("[svm] coefficients " + to_string(coefficient.shape()) + " do not fit " + std::to_string(classes) + " categories");
   coefficient_ = to_matrix(coefficient);
   calibration_.clear();
-  for (size_t p = 0; p < pairs; p++) calibration_.push_back(Calibration::from(calibration, named_tensor(state, "calibration." + std::to_string(p))));
+  for (size_t p = 0; p < pairs; p++)
+    calibration_.push_back(Calibration::from(calibration, named_tensor(state, "calibration." + std::to_string(p))));
 }
 
 void SvmSettings::list(Settings& s) {

@@ -13,11 +13,12 @@ class PairwiseSvm {
  public:
   // kernel (N, N) of the cases, in their order.
   void fit(const Matrix& kernel, const Cases& cases, const SvmOptions& options, const std::string& calibration);
-  Matrix decisions(const Matrix& kernel) const;      // kernel (M, N) to the training cases -> (M, pairs): positive speaks for the first of a pair
+  Matrix decisions(
+      const Matrix& kernel) const;  // kernel (M, N) to the training cases -> (M, pairs): positive speaks for the first of a pair
   Matrix probabilities(const Matrix& kernel) const;  // (M, classes)
 
-  std::vector<int64_t> support() const;             // training cases with a coefficient that is not 0
-  void keep(const std::vector<int64_t>& cases);     // forget the others: kernels then have a column per kept case
+  std::vector<int64_t> support() const;          // training cases with a coefficient that is not 0
+  void keep(const std::vector<int64_t>& cases);  // forget the others: kernels then have a column per kept case
 
   NamedTensors state() const;
   void take(const NamedTensors& state, int classes, const std::string& calibration);

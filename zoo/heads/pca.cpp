@@ -30,11 +30,14 @@ Tensor vector_tensor(const Vector& v) { return Tensor::from<double>({v.size()}, 
 }  // namespace
 
 Pca Pca::fit(const Tensor& x, const PcaOptions& options) {
-  if (x.rank() != 2 || x.dim(0) < 2 || x.dim(1) < 1) throw ShapeError("[pca] wants (cases, features) with two cases or more, got " + to_string(x.shape()));
-  if (options.whitening != "none" && options.whitening != "pca" && options.whitening != "zca") throw Error("[pca] knows the whitening none, pca and zca, not '" + options.whitening + "'");
+  if (x.rank() != 2 || x.dim(0) < 2 || x.dim(1) < 1)
+    throw ShapeError("[pca] wants (cases, features) with two cases or more, got " + to_string(x.shape()));
+  if (options.whitening != "none" && options.whitening != "pca" && options.whitening != "zca")
+    throw Error("[pca] knows the whitening none, pca and zca, not '" + options.whitening + "'");
   const int64_t most = std::min(x.dim(0) - 1, x.dim(1));
   if (options.components < 0 || options.components > most)
-    throw NumericError("[pca] " + std::to_string(options.components) + " components of " + to_string(x.shape()) + ": there are " + std::to_string(most));
+    throw NumericError("[pca] " + std::to_string(options.components) + " components of " + to_string(x.shape()) + ": there are " +
+                       std::to_string(most));
   const Eigen::Index k = options.components > 0 ? options.components : most;
   Matrix values = to_matrix(x);
   if (!values.allFinite()) throw NumericError("[pca] the cases have values that are not finite");
@@ -61,22 +64,28 @@ Pca Pca::fit(const Tensor& x, const PcaOptions& options) {
 }
 
 Tensor Pca::operator()(const Tensor& x) const {
-  if (x.rank() != 2 || x.dim(1) != mean_.size()) throw ShapeError("[pca] learnt " + std::to_string(mean_.size()) + " features, got " + to_string(x.shape()));
+  if (x.rank() != 2 || x.dim(1) != mean_.size())
+    throw ShapeError("[pca] learnt " + std::to_string(mean_.size()) + " features, got " + to_string(x.shape()));
   Matrix values = to_matrix(x);
   values.rowwise() -= to_row(mean_);
   return to_tensor(values * to_matrix(forward_), x.dtype());
 }
 
 Tensor Pca::restore(const Tensor& z) const {
-  if (z.rank() != 2 || z.dim(1) != back_.dim(0)) throw ShapeError("[pca] gives " + std::to_string(back_.dim(0)) + " values, got " + to_string(z.shape()));
+  if (z.rank() != 2 || z.dim(1) != back_.dim(0))
+    throw ShapeError("[pca] gives " + std::to_string(back_.dim(0)) + " values, got " + to_string(z.shape()));
   Matrix values = to_matrix(z) * to_matrix(back_);
   values.rowwise() += to_row(mean_);
   return to_tensor(values, z.dtype());
 }
 
 NamedTensors Pca::tensors() const {
-  return {{"mean", mean_}, {"components", components_}, {"forward", forward_}, {"back", back_},
-          {"variance", Tensor::from<double>({static_cast<int64_t>(variance_.size())}, variance_)}, {"explained", Tensor::full({1}, explained_, Dtype::f64)}};
+  return {{"mean", mean_},
+          {"components", components_},
+          {"forward", forward_},
+          {"back", back_},
+          {"variance", Tensor::from<double>({static_cast<int64_t>(variance_.size())}, variance_)},
+          {"explained", Tensor::full({1}, explained_, Dtype::f64)}};
 }
 
 Pca Pca::from(const NamedTensors& tensors) {

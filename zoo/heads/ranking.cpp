@@ -12,7 +12,9 @@
 namespace sono::zoo {
 namespace {
 
-struct Moments { double n = 0, mean = 0, squares = 0; };  // squares: sum of (x - mean)^2
+struct Moments {
+  double n = 0, mean = 0, squares = 0;
+};  // squares: sum of (x - mean)^2
 
 std::vector<double> column(const Tensor& x, int64_t j) {
   std::vector<double> values;
@@ -31,7 +33,9 @@ std::vector<Moments> moments_of(const std::vector<double>& values, const std::ve
   return m;
 }
 
-double ratio(double above, double below) { return above == 0 ? 0 : below > 0 ? above / below : std::copysign(std::numeric_limits<double>::infinity(), above); }
+double ratio(double above, double below) {
+  return above == 0 ? 0 : below > 0 ? above / below : std::copysign(std::numeric_limits<double>::infinity(), above);
+}
 
 // f(column) for all columns, on several threads.
 template <class F>
@@ -46,7 +50,8 @@ std::vector<double> for_columns(const Tensor& x, F&& f) {
 std::vector<int64_t> best_first(const std::vector<double>& scores) {
   std::vector<int64_t> order(scores.size());
   std::iota(order.begin(), order.end(), int64_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)]; });
   return order;
 }
 
@@ -79,7 +84,9 @@ Ranking mrmr(const Tensor& x, const std::vector<int>& y, const RankingOptions& o
     chosen[best] = true;
     r.score[best] = value(best);
     r.order.push_back(static_cast<int64_t>(best));
-    const std::vector<double> shared = for_columns(x, [&](int64_t j) { return chosen[static_cast<size_t>(j)] ? 0 : mutual_information(values[static_cast<size_t>(j)], values[best]); });
+    const std::vector<double> shared = for_columns(x, [&](int64_t j) {
+      return chosen[static_cast<size_t>(j)] ? 0 : mutual_information(values[static_cast<size_t>(j)], values[best]);
+    });
     for (size_t j = 0; j < shared.size(); j++) redundancy[j] += shared[j];
   }
   for (const int64_t j : best_first(relevance))
@@ -121,7 +128,8 @@ std::vector<int> quantised(const std::vector<double>& values, int bins) {
 }
 
 double mutual_information(const std::vector<int>& a, const std::vector<int>& b) {
-  if (a.size() != b.size()) throw ShapeError("[mutual_information] " + std::to_string(a.size()) + " and " + std::to_string(b.size()) + " values");
+  if (a.size() != b.size())
+    throw ShapeError("[mutual_information] " + std::to_string(a.size()) + " and " + std::to_string(b.size()) + " values");
   std::map<int, double> pa, pb;
   std::map<std::pair<int, int>, double> both;
   const double one = 1 / static_cast<double>(a.size());

@@ -21,7 +21,9 @@ struct Ranking {
   std::vector<int64_t> order;  // columns, best first; equals as they come
 };
 
-std::vector<double> welch_t(const Tensor& x, const std::vector<int>& y);  // per column, positive: category 1 is larger; y 0 or 1. No spread: 0 if the means are equal, else infinite
+std::vector<double> welch_t(
+    const Tensor& x,
+    const std::vector<int>& y);  // per column, positive: category 1 is larger; y 0 or 1. No spread: 0 if the means are equal, else infinite
 std::vector<double> fisher_score(const Tensor& x, const std::vector<int>& y, int classes);
 
 // Cut at quantiles into `bins` values 0 …; mutual information of two such rows of values.
@@ -32,7 +34,8 @@ struct RankingOptions {
   int64_t count = 0;  // mrmr: how many to choose; 0: all. The others follow by relevance
   int bins = 5;       // mrmr
 };
-Ranking rank_features(const std::string& method, const Tensor& x, const std::vector<int>& y, int classes, const RankingOptions& options = {});
+Ranking rank_features(const std::string& method, const Tensor& x, const std::vector<int>& y, int classes,
+                      const RankingOptions& options = {});
 
 Tensor columns_of(const Tensor& x, const std::vector<int64_t>& columns);  // (N, columns.size())
 

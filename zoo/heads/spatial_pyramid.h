@@ -13,11 +13,12 @@
 namespace sono::zoo {
 
 struct PyramidOptions {
-  std::vector<int64_t> grids = {1, 2, 4};          // cells per side
+  std::vector<int64_t> grids = {1, 2, 4};  // cells per side
   std::vector<double> weights = {0.25, 0.25, 0.5};
 };
 
 // word[i] within 0 … words - 1 at (x[i], y[i]), shares of the image's width and height within [0, 1]. Cells row by row, levels in order.
-Tensor spatial_pyramid(const std::vector<int32_t>& word, const std::vector<double>& x, const std::vector<double>& y, int64_t words, const PyramidOptions& options = {});
+Tensor spatial_pyramid(const std::vector<int32_t>& word, const std::vector<double>& x, const std::vector<double>& y, int64_t words,
+                       const PyramidOptions& options = {});
 
 }  // namespace sono::zoo

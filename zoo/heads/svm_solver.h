@@ -12,14 +12,14 @@ namespace sono::zoo {
 
 struct SvmOptions {
   double C = 1;
-  bool balanced = false;     // C of each side times n / (2 n_side)
-  double tolerance = 1e-3;   // of the optimality conditions
+  bool balanced = false;    // C of each side times n / (2 n_side)
+  double tolerance = 1e-3;  // of the optimality conditions
 };
 
 struct BinarySvm {
-  Vector coefficient;        // (N) a_i s_i
+  Vector coefficient;  // (N) a_i s_i
   double bias = 0;
-  double objective = 0;      // of the dual at the solution
+  double objective = 0;  // of the dual at the solution
 };
 
 // K (N, N), symmetric and positive semidefinite; sign +1 or -1, both present. NumericError: one sign only, a bad C or K not finite.

@@ -34,7 +34,8 @@ double incomplete_beta(double x, double a, double b) {
   constexpr double tiny = 1e-300;
   double c = 1, d = 1 / std::max(tiny, 1 - (a + b) * x / (a + 1)), f = d;
   for (int m = 1; m < 500; m++) {
-    for (const double term : {m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))}) {
+    for (const double term :
+         {m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))}) {
       d = 1 + term * d, c = 1 + term / c;
       d = 1 / (std::abs(d) < tiny ? tiny : d), c = std::abs(c) < tiny ? tiny : c;
       f *= c * d;
@@ -84,7 +85,8 @@ double student_quantile(double level, double degrees) {
 
 PairedTest corrected_resampled_t(const std::vector<double>& d, double test_over_train, double level) {
   if (d.size() < 2) throw NumericError("[corrected_resampled_t] wants two differences or more, got " + std::to_string(d.size()));
-  if (!(test_over_train >= 0)) throw NumericError("[corrected_resampled_t] test / train must not be negative, got " + std::to_string(test_over_train));
+  if (!(test_over_train >= 0))
+    throw NumericError("[corrected_resampled_t] test / train must not be negative, got " + std::to_string(test_over_train));
   const auto n = static_cast<double>(d.size());
   const double mean = mean_of(d), error = std::sqrt((1 / n + test_over_train) * covariance(d, d));
   const double t = error > 0 ? mean / error : mean == 0 ? 0 : std::copysign(std::numeric_limits<double>::infinity(), mean);
@@ -101,7 +103,9 @@ PairedTest delong_test(const std::vector<int>& truth, const std::vector<double>&
     variance += (covariance(va, va) + covariance(vb, vb) - 2 * covariance(va, vb)) / static_cast<double>(va.size());
   }
   const double error = std::sqrt(std::max(0.0, variance));
-  const double z = error > 0 ? difference / error : difference == 0 ? 0 : std::copysign(std::numeric_limits<double>::infinity(), difference);
+  const double z = error > 0         ? difference / error
+                   : difference == 0 ? 0
+                                     : std::copysign(std::numeric_limits<double>::infinity(), difference);
   const auto tail = [](double x) { return std::erfc(std::abs(x) / std::sqrt(2.0)); };
   const double half = quantile(level, tail) * error;
   return {difference, difference - half, difference + half, z, tail(z)};
@@ -121,10 +125,13 @@ McNemar mcnemar(const std::vector<bool>& a, const std::vector<bool>& b) {
   return m;
 }
 
-Bootstrap632 bootstrap_632_plus(const std::vector<int>& truth, const std::vector<int64_t>& groups, const TrainAndScore& run, const BootstrapOptions& options) {
+Bootstrap632 bootstrap_632_plus(const std::vector<int>& truth, const std::vector<int64_t>& groups, const TrainAndScore& run,
+                                const BootstrapOptions& options) {
   if (truth.empty() || truth.size() != groups.size())
-    throw ShapeError("[bootstrap_632_plus] " + std::to_string(truth.size()) + " cases of " + std::to_string(groups.size()) + " patients' numbers");
-  if (options.replicates < 1 || !(options.level > 0 && options.level < 1)) throw NumericError("[bootstrap_632_plus] wants at least 1 replicate and a level within (0, 1)");
+    throw ShapeError("[bootstrap_632_plus] " + std::to_string(truth.size()) + " cases of " + std::to_string(groups.size()) +
+                     " patients' numbers");
+  if (options.replicates < 1 || !(options.level > 0 && options.level < 1))
+    throw NumericError("[bootstrap_632_plus] wants at least 1 replicate and a level within (0, 1)");
   const auto area_of = [&](const std::vector<int64_t>& train, const std::vector<int64_t>& test) {
     std::vector<int> some;
     for (const int64_t i : test) some.push_back(truth[static_cast<size_t>(i)]);
@@ -137,7 +144,8 @@ Bootstrap632 bootstrap_632_plus(const std::vector<int>& truth, const std::vector
   };
   std::vector<int64_t> all(truth.size());
   std::iota(all.begin(), all.end(), int64_t{0});
-  if (!has_both(all)) throw NumericError("[bootstrap_632_plus] all " + std::to_string(all.size()) + " cases are of one category; give cases of both");
+  if (!has_both(all))
+    throw NumericError("[bootstrap_632_plus] all " + std::to_string(all.size()) + " cases are of one category; give cases of both");
   const int64_t patients = *std::max_element(groups.begin(), groups.end()) + 1;
   const double apparent = area_of(all, all);
   std::vector<double> left_out(static_cast<size_t>(options.replicates), nan);
@@ -158,11 +166,13 @@ Bootstrap632 bootstrap_632_plus(const std::vector<int>& truth, const std::vector
   if (left_out.empty()) return {nan, nan, nan, apparent, nan, 0};
   std::vector<double> values;
   for (const double a : left_out) {
-    const double b = std::max(0.5, a), R = apparent > 0.5 ? std::clamp((apparent - b) / (apparent - 0.5), 0.0, 1.0) : 0, w = 0.632 / (1 - 0.368 * R);
+    const double b = std::max(0.5, a), R = apparent > 0.5 ? std::clamp((apparent - b) / (apparent - 0.5), 0.0, 1.0) : 0,
+                 w = 0.632 / (1 - 0.368 * R);
     values.push_back((1 - w) * apparent + w * b);
   }
   const double tail = 50 * (1 - options.level);
-  return {mean_of(values), percentile(values, tail), percentile(values, 100 - tail), apparent, mean_of(left_out), static_cast<int64_t>(left_out.size())};
+  return {mean_of(values), percentile(values, tail), percentile(values, 100 - tail),
+          apparent,        mean_of(left_out),        static_cast<int64_t>(left_out.size())};
 }
 
 }  // namespace sono::zoo

@@ -13,10 +13,10 @@
 namespace sono::zoo {
 
 struct PairedTest {
-  double difference;     // mean, or area of a minus area of b
-  double lo, hi;         // its confidence interval
-  double statistic;      // t or z; infinite if nothing varies and the difference is not 0
-  double p;              // two-sided
+  double difference;  // mean, or area of a minus area of b
+  double lo, hi;      // its confidence interval
+  double statistic;   // t or z; infinite if nothing varies and the difference is not 0
+  double p;           // two-sided
 };
 
 // Scores of two methods on the same folds of a repeated cross-validation, a minus b. Folds share training cases, so the plain t-test sees
@@ -24,7 +24,8 @@ struct PairedTest {
 PairedTest corrected_resampled_t(const std::vector<double>& differences, double test_over_train, double level = 0.95);
 
 // Two sets of scores of the same cases [DeLong, DeLong and Clarke-Pearson, Biometrics 1988]; cases are taken as independent.
-PairedTest delong_test(const std::vector<int>& truth, const std::vector<double>& scores_a, const std::vector<double>& scores_b, double level = 0.95);
+PairedTest delong_test(const std::vector<int>& truth, const std::vector<double>& scores_a, const std::vector<double>& scores_b,
+                       double level = 0.95);
 
 // Cases that only one of two methods gets right [McNemar 1947], by the exact binomial test: two-sided p of the smaller count.
 struct McNemar {
@@ -39,14 +40,15 @@ McNemar mcnemar(const std::vector<bool>& right_a, const std::vector<bool>& right
 // averaged over b; the interval is that of the replicates' percentiles.
 struct Bootstrap632 {
   double area, lo, hi;
-  double apparent;       // A_0
-  double left_out;       // mean of A_b
-  int64_t replicates;    // those in which both categories were drawn and left out
+  double apparent;     // A_0
+  double left_out;     // mean of A_b
+  int64_t replicates;  // those in which both categories were drawn and left out
 };
 // Trains on cases (with repeats) and returns the scores of others; called from several threads.
 using TrainAndScore = std::function<std::vector<double>(const std::vector<int64_t>& train, const std::vector<int64_t>& test)>;
 // groups as of group_numbers(): the patient of each case.
-Bootstrap632 bootstrap_632_plus(const std::vector<int>& truth, const std::vector<int64_t>& groups, const TrainAndScore& run, const BootstrapOptions& options = {.replicates = 200});
+Bootstrap632 bootstrap_632_plus(const std::vector<int>& truth, const std::vector<int64_t>& groups, const TrainAndScore& run,
+                                const BootstrapOptions& options = {.replicates = 200});
 
 // P(|T| > t) of Student's t with that many degrees of freedom, and the t with P(|T| < t) = level.
 double student_two_sided(double t, double degrees);
