@@ -37,9 +37,9 @@ std::vector<Tensor> UNet::encode(const Tensor& x) const {
 
 Tensor UNet::operator()(const Tensor& x) const {
   const Scope scope(*this);
-  const std::vector<Tensor> levels = encode(x);
-  Tensor y = levels.back();
-  for (size_t i = 0; i < decoder.size(); i++) y = decoder[i](y, levels[levels.size() - 2 - i]);
+  std::vector<Tensor> levels = encode(x);
+  Tensor y = std::move(levels.back());
+  for (size_t i = 0; i < decoder.size(); i++) y = decoder[i](y, std::move(levels[levels.size() - 2 - i]));
   return head(y);
 }
 
