@@ -387,7 +387,8 @@ Tensor best_columns(const Tensor& f, const Tensor& targets, int64_t count) {
   std::vector<int32_t> order(static_cast<size_t>(f.dim(1)));
   std::iota(order.begin(), order.end(), 0);
   if (count > 0 && count < f.dim(1)) {
-    if (targets) std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
+    if (targets)
+      std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return std::tuple(-scores[a], a) < std::tuple(-scores[b], b); });
     order.resize(static_cast<size_t>(count));
     std::sort(order.begin(), order.end());
   }
