@@ -16,7 +16,9 @@ namespace sono {
 struct ContrastiveDivergenceOptions {
   LearningRule rule = {};
   int64_t steps = 1;            // k: Gibbs steps per update
-  bool sample_visible = true;   // false: the reconstruction is the means, which is less noisy and no longer a Markov chain of the model
+  // true: v is drawn from P(v | h), a Markov chain of the model. false: v is its means, less noisy, which learns better features [Hinton 2010,
+  // §3.2]. Persistent chains are always drawn.
+  bool sample_visible = false;
   bool persistent = false;      // chains go on from update to update, `chains` of them, instead of beginning at the data
   int64_t chains = 0;           // 0: as many as the first batch has rows
   // Parallel tempering, with persistent: `temperatures` copies of the chains at inverse temperatures from 1 down to 0 in equal steps, of

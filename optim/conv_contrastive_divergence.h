@@ -12,7 +12,7 @@ namespace sono {
 struct ConvContrastiveDivergenceOptions {
   LearningRule rule = {};
   int64_t steps = 1;
-  bool sample_visible = true;
+  bool sample_visible = false;  // true: v is drawn from P(v | h); false: its means
 };
 
 class ConvContrastiveDivergence : public BoltzmannLearner {

@@ -38,6 +38,7 @@ double GatedLearning::compute_gradients(const Tensor& given) {
   const Tensor v0 = given.detach().to(gated_.relevant.weight.dtype()).to(gated_.relevant.weight.device());
   const GatedRbm::Hidden positive = gated_.infer(v0);
   const Chain chain = run_chain(v0, positive);
+  negative_ = chain.v;
   const GatedRbm::Hidden negative = gated_.infer(chain.v);
   component_gradients(gated_.relevant, {v0 * positive.gate, positive.relevant}, {chain.v * negative.gate, negative.relevant}, 0);
   component_gradients(gated_.irrelevant, {v0 * (1.0 - positive.gate), positive.irrelevant}, {chain.v * (1.0 - negative.gate), negative.irrelevant}, 1);

@@ -15,7 +15,7 @@ namespace sono {
 struct GatedLearningOptions {
   LearningRule rule = {};
   int64_t steps = 5;
-  bool sample_visible = true;
+  bool sample_visible = false;  // true: v is drawn from P(v | h); false: its means
 };
 
 class GatedLearning : public BoltzmannLearner {
@@ -24,6 +24,7 @@ class GatedLearning : public BoltzmannLearner {
   double compute_gradients(const Tensor& batch) override;
   Module& model() const override { return gated_; }
   const char* kind() const override { return "gated contrastive divergence"; }
+  const Tensor& negative() const { return negative_; }  // v' of the last gradients
 
  private:
   Settings own_settings() const override;
@@ -37,6 +38,7 @@ class GatedLearning : public BoltzmannLearner {
   void component_gradients(const Rbm& rbm, const Seen& data, const Seen& chain, size_t key);
   GatedRbm& gated_;
   GatedLearningOptions options_;
+  Tensor negative_;
 };
 
 }  // namespace sono
