@@ -1,10 +1,11 @@
 // One batch of N rows, chains of C rows. The units of data and chains lie one below the other, (N + C, visible) and (N + C, hidden), so that
-// both terms of dW are one product. Gaussian visible units are kept divided by their deviations: u = v / s, u | h ~ N(a / s + W h, 1).
+// both terms of dW are one product. Products of units that were drawn, zeros and ones, add rows instead (tensor/binary_matmul.h). Gaussian visible units are kept divided by their deviations: u = v / s, u | h ~ N(a / s + W h, 1).
 #include "optim/contrastive_divergence.h"
 
 #include <algorithm>
 #include <cmath>
 
+#include "tensor/binary_matmul.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
 
@@ -14,6 +15,7 @@ using kernels::Activation;
 
 struct ContrastiveDivergence::Workspace {
   int64_t N = 0, C = 0;
+  bool binary_data = false, binary_chain = false;  // visible units of 0 and 1 alone
   Tensor visible, hidden;          // (N + C, …): what the statistics are made of
   Tensor mean, scaled;             // (max(N, C), visible), and what the hidden units are given where up is not 1
   Tensor sample, probability;      // (max(N, C), hidden): what drives the chain
@@ -36,11 +38,25 @@ struct ContrastiveDivergence::Workspace {
 
 namespace {
 
-// y = activation(x W + bias), and 0-1 draws of it where a sample is wanted.
-void product(const Tensor& x, const Tensor& w, bool transpose_w, const Tensor& bias, Activation activation, const Tensor& y, const Tensor& sample, Draw draw) {
+// y = activation(x W + bias), and 0-1 draws of it where a sample is wanted. binary: x holds nothing but 0 and 1.
+void product(const Tensor& x, bool binary, const Tensor& w, bool transpose_w, const Tensor& bias, Activation activation, const Tensor& y,
+             const Tensor& sample, Draw draw) {
   const bool fused = sample && y.dtype() == Dtype::f32;  // the fast products of f64 draw nothing
-  kernels::matmul({x, w, y, false, transpose_w, bias, activation, {}, fused ? sample : Tensor(), draw.seed, draw.stream});
+  const Tensor drawn = fused ? sample : Tensor();
+  if (binary)
+    kernels::binary_matmul({x, w, y, false, transpose_w, bias, activation, false, drawn, draw.seed, draw.stream});
+  else
+    kernels::matmul({x, w, y, false, transpose_w, bias, activation, {}, drawn, draw.seed, draw.stream});
   if (sample && !fused) random_bernoulli(y, sample, draw.seed, draw.stream);
+}
+
+bool is_binary(const Tensor& v) {
+  return visit_real("contrastive divergence", v.dtype(), [&]<class T>() {
+    int other = 0;
+    const T* values = v.data<T>();
+    for (int64_t i = 0; i < v.size(); i++) other |= (values[i] != T(0)) & (values[i] != T(1));
+    return !other;
+  });
 }
 
 void scale(const Tensor& x, double factor, const Tensor& y) {
@@ -109,17 +125,17 @@ ContrastiveDivergence::ContrastiveDivergence(Rbm& rbm, const ContrastiveDivergen
 }
 
 // P(h = 1 | u) of rows of the workspace, and draws.
-void ContrastiveDivergence::hidden_of(const Tensor& u, const Tensor& probability, const Tensor& sample, Draw draw) const {
+void ContrastiveDivergence::hidden_of(const Tensor& u, bool binary, const Tensor& probability, const Tensor& sample, Draw draw) const {
   Tensor x = u;
   if (options_.up != 1) x = work_->scaled.rows(0, u.dim(0)), scale(u, options_.up, x);
-  product(x, rbm_.weight.detach(), false, rbm_.hidden_bias.detach(), Activation::sigmoid, probability, sample, draw);
+  product(x, binary && options_.up == 1, rbm_.weight.detach(), false, rbm_.hidden_bias.detach(), Activation::sigmoid, probability, sample, draw);
 }
 
 // Means of u | h, and draws, where sample is given.
 void ContrastiveDivergence::visible_of(const Tensor& h, const Tensor& mean, const Tensor& sample, Draw draw) const {
   if (options_.down != 1) scale(h, options_.down, h);
   const bool gaussian = rbm_.units() == VisibleUnits::gaussian;
-  product(h, rbm_.weight.detach(), true, work_->bias, gaussian ? Activation::none : Activation::sigmoid, mean, gaussian ? Tensor() : sample, draw);
+  product(h, options_.down == 1, rbm_.weight.detach(), true, work_->bias, gaussian ? Activation::none : Activation::sigmoid, mean, gaussian ? Tensor() : sample, draw);
   if (!gaussian || !sample) return;
   const Tensor noise = random_normal(mean.shape(), draw.seed, draw.stream, 0, 1, mean.dtype());
   visit_real("contrastive divergence", mean.dtype(), [&]<class T>() {
@@ -148,7 +164,7 @@ double ContrastiveDivergence::run_chain() {
     const bool means = !options_.sample_visible, last = t + 1 == options_.steps;
     visible_of(drive, means ? u : mean, means ? Tensor() : u, draw("visible", step));
     if (t == 0) error = mean_square_difference(w.visible.rows(0, w.N), means ? u : mean);
-    hidden_of(u, h, last ? Tensor() : drive, draw("hidden", step + 1));
+    hidden_of(u, w.binary_chain, h, last ? Tensor() : drive, draw("hidden", step + 1));
   }
   return error;
 }
@@ -163,11 +179,11 @@ double ContrastiveDivergence::run_persistent_chains() {
   rescale(chain_, u, true);
   for (int64_t t = 0; t < options_.steps; t++) {
     const auto step = static_cast<uint64_t>(t);
-    hidden_of(u, h, drive, draw("chain hidden", step));
+    hidden_of(u, w.binary_chain, h, drive, draw("chain hidden", step));
     visible_of(drive, mean, u, draw("chain visible", step));
     if (options_.temperatures > 1) temper(u, drive, step);
   }
-  hidden_of(u, h, {}, {});
+  hidden_of(u, w.binary_chain, h, {}, {});
   rescale(u, chain_, false);
   return error;
 }
@@ -230,10 +246,20 @@ void ContrastiveDivergence::statistics() {
   add_sparsity(w.activity, w.hidden_gradient);
   scale(w.hidden.rows(0, w.N), -over_n, w.hidden.rows(0, w.N));
   scale(w.hidden.rows(w.N, w.N + w.C), over_c, w.hidden.rows(w.N, w.N + w.C));
-  kernels::matmul({w.visible, w.hidden, w.weight_gradient, true, false});
+  weight_statistics();
   put_gradient(rbm_.weight, w.weight_gradient);
   put_gradient(rbm_.visible_bias, w.visible_gradient);
   put_gradient(rbm_.hidden_bias, w.hidden_gradient);
+}
+
+// dW = visible^T hidden, whose rows were scaled: in one product, or the drawn chain apart from data of other values.
+void ContrastiveDivergence::weight_statistics() {
+  const Workspace& w = *work_;
+  const auto chain = [&](const Tensor& t) { return t.rows(w.N, w.N + w.C); };
+  if (w.binary_data && w.binary_chain) return kernels::binary_matmul({w.visible, w.hidden, w.weight_gradient, true});
+  if (!w.binary_chain) return kernels::matmul({w.visible, w.hidden, w.weight_gradient, true});
+  kernels::matmul({w.visible.rows(0, w.N), w.hidden.rows(0, w.N), w.weight_gradient, true});
+  kernels::binary_matmul({chain(w.visible), chain(w.hidden), w.weight_gradient, true, false, {}, Activation::none, true});
 }
 
 // dF / dlog s = -(u - a / s)^2 + u (W h), u = v / s.
@@ -259,7 +285,9 @@ double ContrastiveDivergence::compute_gradients(const Tensor& given) {
   else
     w.bias.copy_from(rbm_.visible_bias.detach());
   rescale(batch, w.visible.rows(0, w.N), true);
-  hidden_of(w.visible.rows(0, w.N), w.hidden.rows(0, w.N), w.sample.rows(0, w.N), draw("hidden", 0));
+  const bool binary = rbm_.units() == VisibleUnits::bernoulli;
+  w.binary_data = binary && is_binary(batch), w.binary_chain = binary && (options_.persistent || options_.sample_visible);
+  hidden_of(w.visible.rows(0, w.N), w.binary_data, w.hidden.rows(0, w.N), w.sample.rows(0, w.N), draw("hidden", 0));
   const double error = options_.persistent ? run_persistent_chains() : run_chain();
   statistics();
   return error;

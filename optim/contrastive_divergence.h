@@ -41,13 +41,14 @@ class ContrastiveDivergence : public BoltzmannLearner {
 
  private:
   struct Workspace;
-  void hidden_of(const Tensor& u, const Tensor& probability, const Tensor& sample, Draw draw) const;
+  void hidden_of(const Tensor& u, bool binary, const Tensor& probability, const Tensor& sample, Draw draw) const;
   void visible_of(const Tensor& h, const Tensor& mean, const Tensor& sample, Draw draw) const;
   void rescale(const Tensor& v, const Tensor& u, bool divide) const;
   double run_chain();
   double run_persistent_chains();
   void temper(const Tensor& cold_visible, const Tensor& cold_hidden, uint64_t step);
   void statistics();
+  void weight_statistics();
   void deviation_statistics();
   void start_chains(const Tensor& batch);
   NamedTensors own_state() const override;

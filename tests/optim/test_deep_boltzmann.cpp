@@ -63,9 +63,9 @@ TEST_CASE("digits: a deep belief network, fine-tuned, is right on 97 % of what w
   const Digits digits;
   set_seed(3);
   Dbn dbn({.widths = {64, 200, 200}});
-  pretrain(dbn, digits.train, {.epochs = 40, .batch = 20, .learning = {{.rule = {.rate = 0.05, .weight_decay = 2e-4}}}});
+  pretrain(dbn, digits.train, {.epochs = 20, .batch = 20, .learning = {{.rule = {.rate = 0.05, .weight_decay = 2e-4}}}});
   const auto net = unroll(dbn, 10);
-  fine_tune(*net, digits.train, digits.train_labels, {.epochs = 40, .batch = 20, .rate = 0.1});
+  fine_tune(*net, digits.train, digits.train_labels, {.epochs = 30, .batch = 20, .rate = 0.1});
   const double right = accuracy(*net, digits.test, digits.test_labels);
   MESSAGE("accuracy " << right);
   CHECK(right >= 0.97);
@@ -75,7 +75,7 @@ TEST_CASE("a deep belief network learns bars and stripes; up-down learning keeps
   const Tensor data = bars_and_stripes(3);
   set_seed(4);
   Dbn dbn({.widths = {9, 8, 8}, .deviation = 0.1});
-  pretrain(dbn, data, {.epochs = 1500, .batch = 16, .learning = {{.rule = {.rate = 0.1, .weight_decay = 1e-4}}}});
+  pretrain(dbn, data, {.epochs = 1500, .batch = 16, .learning = {{.rule = {.rate = 0.1, .weight_decay = 1e-4}, .sample_visible = true}}});
   const double greedy = mean_log_likelihood(dbn, data);
   UpDown up_down(dbn, {.rule = {.rate = 0.05}, .steps = 5});
   fit(up_down, data, {.epochs = 1500, .batch = 16, .monitor = false});
@@ -106,13 +106,13 @@ TEST_CASE("a deep Boltzmann machine, pre-trained and trained, beats independent 
   const Tensor data = bars_and_stripes(3);
   set_seed(4);
   Dbm dbm({.widths = {9, 6, 4}, .deviation = 0.1});
-  pretrain(dbm, data, {.epochs = 600, .batch = 16, .learning = {.rule = {.rate = 0.05, .weight_decay = 1e-3}}});
+  pretrain(dbm, data, {.epochs = 600, .batch = 16, .learning = {.rule = {.rate = 0.05, .weight_decay = 1e-3}, .sample_visible = true}});
   const double pretrained = mean_log_likelihood(dbm, data);
-  DbmLearning learning(dbm, {.rule = {.rate = 0.02}, .chains = 100, .steps = 5});
+  DbmLearning learning(dbm, {.rule = {.rate = 0.02, .momentum = 0.5, .final_momentum = 0.5}, .chains = 100, .steps = 5});
   fit(learning, data, {.epochs = 1000, .batch = 16, .monitor = false});
   const double after = mean_log_likelihood(dbm, data), independent = independent_units(data);
   MESSAGE("log-likelihood: independent units " << independent << ", pre-trained " << pretrained << ", trained " << after);
-  CHECK(after > independent + 0.3);
+  CHECK(pretrained > independent + 0.5);
   CHECK(after > pretrained);
   const NoGrad values;
   CHECK(mean(dbm.bound(data, dbm.mean_field(data))).item() - exact_log_partition(dbm) <= after + 1e-6);
