@@ -14,7 +14,8 @@ const Axes within{2, 4};
 // One of the block's units or none, by one u: the first whose running sum of probabilities exceeds u.
 template <class T>
 void draw_blocks(const Tensor& probability, const Tensor& u, int64_t p, const Tensor& units, const Tensor& pooled) {
-  const int64_t width = probability.dim(2), maps = probability.dim(3), across = width / p, rows = probability.dim(0) * probability.dim(1) / p;
+  const int64_t width = probability.dim(2), maps = probability.dim(3), across = width / p,
+                rows = probability.dim(0) * probability.dim(1) / p;
   const T *from = probability.data<T>(), *chance = u.data<T>();
   T *to = units.data<T>(), *above = pooled.data<T>();
   parallel_for(rows, 4, [&](int64_t first, int64_t last) {
@@ -47,11 +48,13 @@ ConvRbm::ConvRbm(Module* parent, std::string name, const Options& o) : Module(pa
 
 Tensor ConvRbm::drive(const Tensor& v) const {
   const auto& o = options_;
-  if (v.rank() != 4 || v.dim(3) != o.in) throw ShapeError("[conv rbm] expected (N, H, W, " + std::to_string(o.in) + "), got " + to_string(v.shape()));
+  if (v.rank() != 4 || v.dim(3) != o.in)
+    throw ShapeError("[conv rbm] expected (N, H, W, " + std::to_string(o.in) + "), got " + to_string(v.shape()));
   for (const int64_t size : {v.dim(1), v.dim(2)})
     if (const int64_t left = size - o.kernel + 1; left < o.pool || left % o.pool)
-      throw ShapeError("[conv rbm] an image of " + to_string(v.shape()) + " leaves " + std::to_string(left) + " positions for a kernel of " +
-                       std::to_string(o.kernel) + ", which blocks of " + std::to_string(o.pool) + " do not cover; crop or pad the image");
+      throw ShapeError("[conv rbm] an image of " + to_string(v.shape()) + " leaves " + std::to_string(left) +
+                       " positions for a kernel of " + std::to_string(o.kernel) + ", which blocks of " + std::to_string(o.pool) +
+                       " do not cover; crop or pad the image");
   check_visible("conv rbm", o.units, v);
   return conv2d(v, weight, hidden_bias);
 }

@@ -6,7 +6,8 @@
 //   ConvRbm::Hidden h = rbm.hidden_given_visible(images);   // (N, 28, 28, 1) -> h.units (N, 22, 22, 24), h.pooled (N, 11, 11, 24)
 //
 // With I = conv(v, W) + b ("valid", so that H' = H - kernel + 1, which pool must divide) and B(ij) the block of unit ij of map k:
-//   E(v, h) = -sum_k sum_ij h^k_ij I^k_ij - c sum v,   sum over each block of h <= 1      (Gaussian units of deviation 1: + sum (v - c)^2 / 2,
+//   E(v, h) = -sum_k sum_ij h^k_ij I^k_ij - c sum v,   sum over each block of h <= 1      (Gaussian units of deviation 1: + sum (v - c)^2 /
+//   2,
 //                                                                                          in place of - c sum v)
 //   P(h^k_ij = 1 | v) = exp(I^k_ij) / (1 + sum_{B(ij)} exp(I^k)),   P(pooled = 1 | v) = sum over the block of P(h = 1 | v)
 //   v | h: sigmoid or mean of c + conv_transpose(h, W)
@@ -34,10 +35,10 @@ class ConvRbm : public Module {
     Tensor units, pooled;  // (N, H', W', hidden), (N, H' / pool, W' / pool, hidden)
   };
   Tensor operator()(const Tensor& v) const { return hidden_given_visible(v).pooled; }  // what the next layer sees
-  Hidden hidden_given_visible(const Tensor& v) const;    // probabilities; differentiable
-  Tensor visible_given_hidden(const Tensor& h) const;    // h: units, not pooled
-  Tensor energy(const Tensor& v, const Tensor& h) const;  // (N); a block of h with more than one unit on is an Error
-  Tensor free_energy(const Tensor& v) const;              // (N); differentiable
+  Hidden hidden_given_visible(const Tensor& v) const;                                  // probabilities; differentiable
+  Tensor visible_given_hidden(const Tensor& h) const;                                  // h: units, not pooled
+  Tensor energy(const Tensor& v, const Tensor& h) const;   // (N); a block of h with more than one unit on is an Error
+  Tensor free_energy(const Tensor& v) const;               // (N); differentiable
   Hidden sample_hidden(const Tensor& v, Draw draw) const;  // 0 and 1: one draw per block among its units and "none"
   Tensor sample_visible(const Tensor& h, Draw draw) const;
 

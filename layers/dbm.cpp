@@ -43,7 +43,8 @@ std::vector<Tensor> Dbm::mean_field(const Tensor& v) const {
 Tensor Dbm::energy(const Tensor& v, const std::vector<Tensor>& h) const {
   check(v);
   if (h.size() != weights_.size())
-    throw ShapeError("[dbm] energy() wants units of " + std::to_string(weights_.size()) + " hidden layers, got " + std::to_string(h.size()));
+    throw ShapeError("[dbm] energy() wants units of " + std::to_string(weights_.size()) + " hidden layers, got " +
+                     std::to_string(h.size()));
   Tensor e = -sum(v * biases_[0], {1});
   for (size_t l = 0; l < h.size(); l++) e = e - sum(h[l] * linear(l ? h[l - 1] : v, weights_[l], biases_[l + 1]), {1});
   return e;
@@ -52,15 +53,18 @@ Tensor Dbm::energy(const Tensor& v, const std::vector<Tensor>& h) const {
 Tensor Dbm::bound(const Tensor& v, const std::vector<Tensor>& mu) const {
   constexpr double least = 1e-30;  // 0 log 0 = 0
   Tensor value = -energy(v, mu);
-  for (const Tensor& m : mu) value = value - sum(m * log(maximum(m, Tensor::scalar(least, m.dtype(), m.device()))) +
-                                                     (1.0 - m) * log(maximum(1.0 - m, Tensor::scalar(least, m.dtype(), m.device()))), {1});
+  for (const Tensor& m : mu)
+    value = value - sum(m * log(maximum(m, Tensor::scalar(least, m.dtype(), m.device()))) +
+                            (1.0 - m) * log(maximum(1.0 - m, Tensor::scalar(least, m.dtype(), m.device()))),
+                        {1});
   return value;
 }
 
 void Dbm::gibbs(std::vector<Tensor>& units, int64_t steps, Draw draw) const {
   const NoGrad values;
   if (units.size() != biases_.size())
-    throw ShapeError("[dbm] gibbs() wants units of " + std::to_string(biases_.size()) + " layers, visible first, got " + std::to_string(units.size()));
+    throw ShapeError("[dbm] gibbs() wants units of " + std::to_string(biases_.size()) + " layers, visible first, got " +
+                     std::to_string(units.size()));
   for (int64_t t = 0; t < steps; t++)
     for (const size_t parity : {1, 0})
       for (size_t l = parity; l < units.size(); l += 2)

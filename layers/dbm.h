@@ -38,7 +38,7 @@ class Dbm : public Module {
   std::vector<Tensor> random_units(int64_t n, Draw draw) const;  // (n, width) of 0 and 1 for each layer, v first
   Tensor generate(int64_t n, int64_t steps, Draw draw) const;    // P(v = 1 | h1) at the end of a chain from random units
 
-  int64_t layers() const { return static_cast<int64_t>(weights_.size()); }       // of hidden units
+  int64_t layers() const { return static_cast<int64_t>(weights_.size()); }            // of hidden units
   const Tensor& weight(int64_t l) const { return weights_[static_cast<size_t>(l)]; }  // (width l, width l + 1), l from 0
   const Tensor& bias(int64_t l) const { return biases_[static_cast<size_t>(l)]; }     // of layer l; 0: visible units
   const Options& options() const { return options_; }

@@ -53,12 +53,14 @@ Tensor Dbn::generate(int64_t n, int64_t steps, Draw draw, const Tensor& start) c
   const int64_t last = layers() - 1;
   Tensor v;
   if (start) {
-    if (start.rank() != 2 || start.dim(0) != n) throw ShapeError("[dbn] start must have " + std::to_string(n) + " rows, got " + to_string(start.shape()));
+    if (start.rank() != 2 || start.dim(0) != n)
+      throw ShapeError("[dbn] start must have " + std::to_string(n) + " rows, got " + to_string(start.shape()));
     v = up(start, last);
     if (last > 0) v = bernoulli(v, draw.of("start"));
   } else {
     const Tensor half = Tensor::full({n, top().visible()}, 0.5, top().weight.dtype(), top().weight.device());
-    v = top().units() == VisibleUnits::bernoulli ? bernoulli(half, draw.of("start")) : gaussian(top().visible_bias + 0.0 * half, top().deviation(), draw.of("start"));
+    v = top().units() == VisibleUnits::bernoulli ? bernoulli(half, draw.of("start"))
+                                                 : gaussian(top().visible_bias + 0.0 * half, top().deviation(), draw.of("start"));
   }
   const Rbm::Units end = top().gibbs(v, steps, draw.of("top"));
   if (last == 0) return end.mean;

@@ -57,7 +57,8 @@ class Dbn : public Module {
 };
 
 // The recognition model as a feed-forward network, for supervised fine-tuning: "0" Linear, "1" Sigmoid, "2" Linear …, and a last Linear to
-// `classes` logits, PyTorch's default at first. Copies: the Dbn stays as it is. Deviations of Gaussian units are folded into the first weight.
+// `classes` logits, PyTorch's default at first. Copies: the Dbn stays as it is. Deviations of Gaussian units are folded into the first
+// weight.
 std::unique_ptr<Sequential> unroll(const Dbn& dbn, int64_t classes);
 // Up and down again [Hinton and Salakhutdinov, Science 2006]: Linear, Sigmoid …, the last Linear gives logits of Bernoulli units, or means.
 // linear_code: the middle layer has no Sigmoid.

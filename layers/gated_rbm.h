@@ -1,6 +1,6 @@
 #pragma once
-// The point-wise gated Boltzmann machine [Sohn et al., ICML 2013]: each visible unit is explained by one of two RBMs, and a binary gate says
-// which. Learnt features of what matters for a task come apart from those of the rest.
+// The point-wise gated Boltzmann machine [Sohn et al., ICML 2013]: each visible unit is explained by one of two RBMs, and a binary gate
+// says which. Learnt features of what matters for a task come apart from those of the rest.
 //
 //   GatedRbm gated({.visible = 784, .relevant = 500, .irrelevant = 500});
 //   gated.initialise(rbm, score);                      // units of a trained Rbm, split by the caller's score of each
@@ -34,10 +34,10 @@ class GatedRbm : public Module {
   Tensor operator()(const Tensor& v) const { return infer(v).relevant; }
   // Mean field: z = 1, then `iterations` rounds of h1, h2, z by the formulas above with means in place of units. Differentiable.
   Hidden infer(const Tensor& v) const;
-  Tensor visible_given(const Hidden& h) const;            // P(v = 1 | z, h)
+  Tensor visible_given(const Hidden& h) const;  // P(v = 1 | z, h)
   Tensor gate_given(const Tensor& v, const Tensor& relevant, const Tensor& irrelevant) const;
   Hidden hidden_given(const Tensor& v, const Tensor& gate) const;  // both components; the gate is handed on
-  Tensor energy(const Tensor& v, const Hidden& h) const;  // (N)
+  Tensor energy(const Tensor& v, const Hidden& h) const;           // (N)
 
   // Takes over the units of a Bernoulli Rbm of the same visible units: those of the `relevant` highest scores (rbm.hidden()) go to the
   // relevant component, of the rest those of the lowest `irrelevant` scores to the other; each component gets the Rbm's visible biases.

@@ -110,7 +110,8 @@ void Rbm::fit_visible(const Tensor& data) {
 }
 
 std::string Rbm::describe() const {
-  return std::to_string(visible()) + (log_deviation ? " gaussian" : "") + " - " + std::to_string(hidden()) + (options_.learn_variance ? ", learnt variance" : "");
+  return std::to_string(visible()) + (log_deviation ? " gaussian" : "") + " - " + std::to_string(hidden()) +
+         (options_.learn_variance ? ", learnt variance" : "");
 }
 
 }  // namespace sono

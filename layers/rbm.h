@@ -23,11 +23,12 @@ struct RbmOptions {
   int64_t visible, hidden;
   VisibleUnits units = VisibleUnits::bernoulli;
   bool learn_variance = false;  // Gaussian units: log_deviation is learnt with the rest; otherwise it stays as it is, 0 at first
-  double deviation = 0.01;      // of the first weights, which are normal [Hinton, A practical guide to training RBMs, 2010, §8]; biases are 0
+  double deviation = 0.01;  // of the first weights, which are normal [Hinton, A practical guide to training RBMs, 2010, §8]; biases are 0
 };
 
 // weight (visible, hidden), visible_bias (visible), hidden_bias (hidden); Gaussian: log_deviation (visible), a parameter if learnt, else a
-// buffer. All functions take rows: v (N, visible), h (N, hidden). Wrong shapes are a ShapeError, impossible values an Error (check_visible).
+// buffer. All functions take rows: v (N, visible), h (N, hidden). Wrong shapes are a ShapeError, impossible values an Error
+// (check_visible).
 class Rbm : public Module {
  public:
   using Options = RbmOptions;
@@ -35,8 +36,8 @@ class Rbm : public Module {
   Rbm(Module* parent, std::string name, const Options& options);
 
   Tensor operator()(const Tensor& v) const { return hidden_given_visible(v); }
-  Tensor hidden_given_visible(const Tensor& v) const;  // P(h = 1 | v), (N, hidden)
-  Tensor visible_given_hidden(const Tensor& h) const;  // P(v = 1 | h) or the mean of v, (N, visible)
+  Tensor hidden_given_visible(const Tensor& v) const;     // P(h = 1 | v), (N, hidden)
+  Tensor visible_given_hidden(const Tensor& h) const;     // P(v = 1 | h) or the mean of v, (N, visible)
   Tensor energy(const Tensor& v, const Tensor& h) const;  // (N)
   Tensor free_energy(const Tensor& v) const;              // (N)
 

@@ -53,8 +53,9 @@ void check_visible(const char* model, VisibleUnits units, const Tensor& v) {
     int64_t i = 0;
     while (all_allowed(values + i, 1, binary)) i++;
     const int64_t row = v.rank() ? i / (v.size() / v.dim(0)) : 0;
-    throw Error(opening(model) + (binary ? "visible values must lie in [0, 1], got " : "visible values must be finite, got ") + text(static_cast<double>(values[i])) +
-                " at row " + std::to_string(row) + (binary ? "; scale the data or use gaussian visible units" : "; clean the data"));
+    throw Error(opening(model) + (binary ? "visible values must lie in [0, 1], got " : "visible values must be finite, got ") +
+                text(static_cast<double>(values[i])) + " at row " + std::to_string(row) +
+                (binary ? "; scale the data or use gaussian visible units" : "; clean the data"));
   });
 }
 

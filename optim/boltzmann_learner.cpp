@@ -25,7 +25,9 @@ std::vector<ParameterGroup> groups_for(const Module& model, const LearningRule& 
 }
 
 void check(const LearningRule& r) {
-  const auto fail = [](const char* what, double value) { throw Error("[learning rule] " + std::string(what) + ", got " + std::to_string(value)); };
+  const auto fail = [](const char* what, double value) {
+    throw Error("[learning rule] " + std::string(what) + ", got " + std::to_string(value));
+  };
   if (!(r.rate > 0)) fail("rate must be positive", r.rate);
   if (!(r.rate_decay >= 0)) fail("rate_decay must not be negative", r.rate_decay);
   for (const double m : {r.momentum, r.final_momentum})
@@ -81,7 +83,8 @@ void BoltzmannLearner::add_sparsity(const Tensor& activity, const Tensor& bias_g
   const bool first = !running;
   if (first) running = activity.detach().clone();
   visit_real("sparsity", activity.dtype(), [&]<class T>() {
-    const T keep = static_cast<T>(rule_.sparsity_decay), cost = static_cast<T>(rule_.sparsity_cost), target = static_cast<T>(rule_.sparsity_target);
+    const T keep = static_cast<T>(rule_.sparsity_decay), cost = static_cast<T>(rule_.sparsity_cost),
+            target = static_cast<T>(rule_.sparsity_target);
     T *q = running.data<T>(), *g = bias_gradient.data<T>();
     for (int64_t j = 0; j < running.size(); j++) {
       if (!first) q[j] = keep * q[j] + (1 - keep) * activity.data<T>()[j];
@@ -145,7 +148,8 @@ std::string BoltzmannLearner::recipe() const {
   return j.dump();
 }
 
-// ---- epochs --------------------------------------------------------------------------------------------------------------------------------
+// ---- epochs
+// --------------------------------------------------------------------------------------------------------------------------------
 namespace {
 
 // Rows order[first … last) of the data, one below the other.
@@ -192,14 +196,16 @@ std::string recipe_of(const BoltzmannLearner& learner, const Tensor& data, const
   nlohmann::ordered_json j{{"learner", nlohmann::ordered_json::parse(learner.recipe())},
                            {"batch", o.batch},
                            {"order", o.seed},
-                           {"data", to_string(data.shape()) + " crc32c " + std::to_string(crc32c({static_cast<const char*>(data.raw()), static_cast<size_t>(data.bytes())}))}};
+                           {"data", to_string(data.shape()) + " crc32c " +
+                                        std::to_string(crc32c({static_cast<const char*>(data.raw()), static_cast<size_t>(data.bytes())}))}};
   if (!o.recipe.empty()) j["recipe"] = o.recipe;
   return j.dump();
 }
 
 void check(const BoltzmannLearner& learner, const Tensor& data, const FitOptions& o) {
   const std::string who = std::string("[") + learner.kind() + "] ";
-  if (!data || data.rank() < 2 || data.dim(0) < 1) throw ShapeError(who + "data must be (N, …) with one row or more" + (data ? ", got " + to_string(data.shape()) : ""));
+  if (!data || data.rank() < 2 || data.dim(0) < 1)
+    throw ShapeError(who + "data must be (N, …) with one row or more" + (data ? ", got " + to_string(data.shape()) : ""));
   if (data.device() != Device::cpu) throw DeviceError(who + "the data must be on the CPU; batches go where the model is");
   if (o.batch < 1 || o.epochs < 0) throw Error(who + "batch must be at least 1 and epochs not negative");
 }
@@ -243,7 +249,8 @@ std::vector<BoltzmannEpoch> fit(BoltzmannLearner& learner, const Tensor& data, c
   return epochs;
 }
 
-// ---- monitors ------------------------------------------------------------------------------------------------------------------------------
+// ---- monitors
+// ------------------------------------------------------------------------------------------------------------------------------
 namespace {
 
 // n log sigmoid(F(v with unit[r] of row r flipped) - F(v)), (N) f64.

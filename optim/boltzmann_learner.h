@@ -18,8 +18,8 @@ namespace sono {
 
 // Defaults after Hinton, "A practical guide to training restricted Boltzmann machines", 2010. Rates are per batch mean, not per sum.
 struct LearningRule {
-  double rate = 0.05;          // 0.005 and less for Gaussian visible units
-  double rate_decay = 0;       // rate_t = rate / (1 + rate_decay t), t epochs done
+  double rate = 0.05;     // 0.005 and less for Gaussian visible units
+  double rate_decay = 0;  // rate_t = rate / (1 + rate_decay t), t epochs done
   double momentum = 0.5, final_momentum = 0.9;
   int64_t momentum_epochs = 5;  // epochs with the first momentum
   double weight_decay = 1e-4;   // L2, of weights; biases have none
@@ -31,14 +31,15 @@ struct LearningRule {
 
 class BoltzmannLearner : public Optimizer {
  public:
-  // One batch (N, …): statistics, gradients, new weights. Returns the mean squared error of the one-step reconstruction per value, which is a
-  // sign of life and not what is minimised. Refuses impossible values in one line.
+  // One batch (N, …): statistics, gradients, new weights. Returns the mean squared error of the one-step reconstruction per value, which is
+  // a sign of life and not what is minimised. Refuses impossible values in one line.
   double learn(const Tensor& batch);
-  // The gradients alone, put where gradient(parameter) finds them; what learn() does before it moves the weights. Draws as the next learn().
+  // The gradients alone, put where gradient(parameter) finds them; what learn() does before it moves the weights. Draws as the next
+  // learn().
   virtual double compute_gradients(const Tensor& batch) = 0;
 
   virtual Module& model() const = 0;
-  virtual Tensor free_energy(const Tensor& v) const;  // (N), for the gap monitor; an empty handle where the model has none
+  virtual Tensor free_energy(const Tensor& v) const;        // (N), for the gap monitor; an empty handle where the model has none
   virtual double pseudo_likelihood(const Tensor& v) const;  // mean over rows; NaN where the model has none
 
   void set_epoch(int64_t epochs_done);  // momentum and rate follow; fit() calls it
@@ -52,13 +53,14 @@ class BoltzmannLearner : public Optimizer {
 
  protected:
   BoltzmannLearner(Module& model, const LearningRule& rule);
-  // What goes from one step to the next beside weights and velocities (chains), by name. take_state replaces it; what is not named is empty.
+  // What goes from one step to the next beside weights and velocities (chains), by name. take_state replaces it; what is not named is
+  // empty.
   virtual NamedTensors own_state() const { return {}; }
   virtual void take_state(const NamedTensors& state);
   using Settings = std::vector<std::pair<std::string, double>>;
   virtual Settings own_settings() const { return {}; }  // for recipe()
 
-  Draw draw(std::string_view purpose, uint64_t i = 0) const;  // of this step
+  Draw draw(std::string_view purpose, uint64_t i = 0) const;                  // of this step
   static void put_gradient(const Tensor& parameter, const Tensor& gradient);  // frozen parameters are passed over
   // activity (hidden): batch means of P(h = 1 | data). Changes bias_gradient in place; key: which bias, if there are several.
   void add_sparsity(const Tensor& activity, const Tensor& bias_gradient, size_t key = 0);
@@ -74,7 +76,7 @@ class BoltzmannLearner : public Optimizer {
 
 // What a look at the model after an epoch found. pseudo_likelihood and gap: NaN if the model has none or no held-out data was given.
 struct BoltzmannEpoch {
-  int64_t epoch = 0;  // from 1
+  int64_t epoch = 0;             // from 1
   double reconstruction = 0;     // mean squared error over the epoch's batches
   double pseudo_likelihood = 0;  // mean over up to 1000 rows of the training data
   double free_energy_gap = 0;    // mean F(held out) - mean F(as many rows of training data): rises when the model overfits
@@ -95,7 +97,8 @@ struct FitOptions {
 // Epochs of batches in an order that depends on (seed, epoch) alone. Returns what was seen after each epoch of this call.
 std::vector<BoltzmannEpoch> fit(BoltzmannLearner& learner, const Tensor& data, const FitOptions& options = {});
 
-// ---- monitors ------------------------------------------------------------------------------------------------------------------------------
+// ---- monitors
+// ------------------------------------------------------------------------------------------------------------------------------
 class Rbm;
 // Besag's pseudo-likelihood, estimated with one random unit i per row: mean of n log sigmoid(F(v with unit i flipped) - F(v)). Bernoulli
 // visible units only. exact: all units of every row.

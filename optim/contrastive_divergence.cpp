@@ -1,5 +1,6 @@
-// One batch of N rows, chains of C rows. The units of data and chains lie one below the other, (N + C, visible) and (N + C, hidden), so that
-// both terms of dW are one product. Products of units that were drawn, zeros and ones, add rows instead (tensor/binary_matmul.h). Gaussian visible units are kept divided by their deviations: u = v / s, u | h ~ N(a / s + W h, 1).
+// One batch of N rows, chains of C rows. The units of data and chains lie one below the other, (N + C, visible) and (N + C, hidden), so
+// that both terms of dW are one product. Products of units that were drawn, zeros and ones, add rows instead (tensor/binary_matmul.h).
+// Gaussian visible units are kept divided by their deviations: u = v / s, u | h ~ N(a / s + W h, 1).
 #include "optim/contrastive_divergence.h"
 
 #include <algorithm>
@@ -16,10 +17,10 @@ using kernels::Activation;
 struct ContrastiveDivergence::Workspace {
   int64_t N = 0, C = 0;
   bool binary_data = false, binary_chain = false;  // visible units of 0 and 1 alone
-  Tensor visible, hidden;          // (N + C, …): what the statistics are made of
-  Tensor mean, scaled;             // (max(N, C), visible), and what the hidden units are given where up is not 1
-  Tensor sample, probability;      // (max(N, C), hidden): what drives the chain
-  Tensor bias;                     // of the visible units: a, or a / s
+  Tensor visible, hidden;                          // (N + C, …): what the statistics are made of
+  Tensor mean, scaled;                             // (max(N, C), visible), and what the hidden units are given where up is not 1
+  Tensor sample, probability;                      // (max(N, C), hidden): what drives the chain
+  Tensor bias;                                     // of the visible units: a, or a / s
   Tensor weight_gradient, visible_gradient, hidden_gradient, deviation_gradient, activity;
 
   void make(const Rbm& rbm, int64_t n, int64_t c) {
@@ -108,7 +109,8 @@ double mean_square_difference(const T* a, const T* b, int64_t rows, int64_t n) {
 }
 
 double mean_square_difference(const Tensor& a, const Tensor& b) {
-  return visit_real("contrastive divergence", a.dtype(), [&]<class T>() { return mean_square_difference(a.data<T>(), b.data<T>(), a.dim(0), a.dim(1)); });
+  return visit_real("contrastive divergence", a.dtype(),
+                    [&]<class T>() { return mean_square_difference(a.data<T>(), b.data<T>(), a.dim(0), a.dim(1)); });
 }
 
 }  // namespace
@@ -128,14 +130,16 @@ ContrastiveDivergence::ContrastiveDivergence(Rbm& rbm, const ContrastiveDivergen
 void ContrastiveDivergence::hidden_of(const Tensor& u, bool binary, const Tensor& probability, const Tensor& sample, Draw draw) const {
   Tensor x = u;
   if (options_.up != 1) x = work_->scaled.rows(0, u.dim(0)), scale(u, options_.up, x);
-  product(x, binary && options_.up == 1, rbm_.weight.detach(), false, rbm_.hidden_bias.detach(), Activation::sigmoid, probability, sample, draw);
+  product(x, binary && options_.up == 1, rbm_.weight.detach(), false, rbm_.hidden_bias.detach(), Activation::sigmoid, probability, sample,
+          draw);
 }
 
 // Means of u | h, and draws, where sample is given.
 void ContrastiveDivergence::visible_of(const Tensor& h, const Tensor& mean, const Tensor& sample, Draw draw) const {
   if (options_.down != 1) scale(h, options_.down, h);
   const bool gaussian = rbm_.units() == VisibleUnits::gaussian;
-  product(h, options_.down == 1, rbm_.weight.detach(), true, work_->bias, gaussian ? Activation::none : Activation::sigmoid, mean, gaussian ? Tensor() : sample, draw);
+  product(h, options_.down == 1, rbm_.weight.detach(), true, work_->bias, gaussian ? Activation::none : Activation::sigmoid, mean,
+          gaussian ? Tensor() : sample, draw);
   if (!gaussian || !sample) return;
   const Tensor noise = random_normal(mean.shape(), draw.seed, draw.stream, 0, 1, mean.dtype());
   visit_real("contrastive divergence", mean.dtype(), [&]<class T>() {
@@ -157,7 +161,8 @@ void ContrastiveDivergence::rescale(const Tensor& v, const Tensor& u, bool divid
 // The chain beginning at h in sample: `steps` times u | h, then h | u. Returns the error of its first means against the data.
 double ContrastiveDivergence::run_chain() {
   Workspace& w = *work_;
-  const Tensor u = w.visible.rows(w.N, w.N + w.C), mean = w.mean.rows(0, w.C), h = w.hidden.rows(w.N, w.N + w.C), drive = w.sample.rows(0, w.C);
+  const Tensor u = w.visible.rows(w.N, w.N + w.C), mean = w.mean.rows(0, w.C), h = w.hidden.rows(w.N, w.N + w.C),
+               drive = w.sample.rows(0, w.C);
   double error = 0;
   for (int64_t t = 0; t < options_.steps; t++) {
     const auto step = static_cast<uint64_t>(t);
@@ -175,7 +180,8 @@ double ContrastiveDivergence::run_persistent_chains() {
   const int64_t some = std::min<int64_t>(16, w.N);
   visible_of(w.sample.rows(0, some), w.mean.rows(0, some), {}, {});
   const double error = mean_square_difference(w.visible.rows(0, some), w.mean.rows(0, some));
-  const Tensor u = w.visible.rows(w.N, w.N + w.C), mean = w.mean.rows(0, w.C), h = w.hidden.rows(w.N, w.N + w.C), drive = w.sample.rows(0, w.C);
+  const Tensor u = w.visible.rows(w.N, w.N + w.C), mean = w.mean.rows(0, w.C), h = w.hidden.rows(w.N, w.N + w.C),
+               drive = w.sample.rows(0, w.C);
   rescale(chain_, u, true);
   for (int64_t t = 0; t < options_.steps; t++) {
     const auto step = static_cast<uint64_t>(t);
@@ -195,12 +201,15 @@ template <class T>
 void swap_rows(const Tensor& a, const Tensor& b, const std::vector<bool>& accept) {
   const int64_t n = a.dim(1);
   for (size_t r = 0; r < accept.size(); r++)
-    if (accept[r]) std::swap_ranges(a.data<T>() + static_cast<int64_t>(r) * n, a.data<T>() + static_cast<int64_t>(r + 1) * n, b.data<T>() + static_cast<int64_t>(r) * n);
+    if (accept[r])
+      std::swap_ranges(a.data<T>() + static_cast<int64_t>(r) * n, a.data<T>() + static_cast<int64_t>(r + 1) * n,
+                       b.data<T>() + static_cast<int64_t>(r) * n);
 }
 
 }  // namespace
 
-// One Gibbs step of every tempered copy of the chains, then swaps between neighbours: pairs (0, 1), (2, 3) … at even steps, (1, 2) … at odd.
+// One Gibbs step of every tempered copy of the chains, then swaps between neighbours: pairs (0, 1), (2, 3) … at even steps, (1, 2) … at
+// odd.
 void ContrastiveDivergence::temper(const Tensor& cold_visible, const Tensor& cold_hidden, uint64_t step) {
   const int64_t T = options_.temperatures;
   const Tensor W = rbm_.weight.detach(), b = rbm_.hidden_bias.detach(), a = rbm_.visible_bias.detach();
@@ -221,7 +230,8 @@ void ContrastiveDivergence::temper(const Tensor& cold_visible, const Tensor& col
     std::vector<bool> accept;
     for (int64_t r = 0; r < cold.size(); r++)
       accept.push_back(std::log(1 - random.uniform()) < (beta(t) - beta(t + 1)) * (cold.data<double>()[r] - hot.data<double>()[r]));
-    visit_real("parallel tempering", W.dtype(), [&]<class V>() { swap_rows<V>(v[static_cast<size_t>(t)], v[static_cast<size_t>(t + 1)], accept); });
+    visit_real("parallel tempering", W.dtype(),
+               [&]<class V>() { swap_rows<V>(v[static_cast<size_t>(t)], v[static_cast<size_t>(t + 1)], accept); });
   }
 }
 
@@ -235,7 +245,8 @@ void ContrastiveDivergence::statistics() {
     T *ga = w.visible_gradient.data<T>(), *gb = w.hidden_gradient.data<T>(), *active = w.activity.data<T>();
     std::vector<T> lower(static_cast<size_t>(std::max(rbm_.visible(), rbm_.hidden())));
     column_sums<T>(w.visible, w.N, ga, lower.data());
-    for (int64_t i = 0; i < rbm_.visible(); i++) ga[i] = lower[static_cast<size_t>(i)] * static_cast<T>(over_c) - ga[i] * static_cast<T>(over_n);
+    for (int64_t i = 0; i < rbm_.visible(); i++)
+      ga[i] = lower[static_cast<size_t>(i)] * static_cast<T>(over_c) - ga[i] * static_cast<T>(over_n);
     column_sums<T>(w.hidden, w.N, active, lower.data());
     for (int64_t j = 0; j < rbm_.hidden(); j++) {
       active[j] *= static_cast<T>(over_n);

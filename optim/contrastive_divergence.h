@@ -15,16 +15,18 @@ namespace sono {
 
 struct ContrastiveDivergenceOptions {
   LearningRule rule = {};
-  int64_t steps = 1;            // k: Gibbs steps per update
-  // true: v is drawn from P(v | h), a Markov chain of the model. false: v is its means, less noisy, which learns better features [Hinton 2010,
-  // §3.2]. Persistent chains are always drawn.
+  int64_t steps = 1;  // k: Gibbs steps per update
+  // true: v is drawn from P(v | h), a Markov chain of the model. false: v is its means, less noisy, which learns better features [Hinton
+  // 2010, §3.2]. Persistent chains are always drawn.
   bool sample_visible = false;
-  bool persistent = false;      // chains go on from update to update, `chains` of them, instead of beginning at the data
-  int64_t chains = 0;           // 0: as many as the first batch has rows
+  bool persistent = false;  // chains go on from update to update, `chains` of them, instead of beginning at the data
+  int64_t chains = 0;       // 0: as many as the first batch has rows
   // Parallel tempering, with persistent: `temperatures` copies of the chains at inverse temperatures from 1 down to 0 in equal steps, of
-  // which neighbours swap after every step with probability min(1, exp((beta_a - beta_b) (E_a - E_b))); Bernoulli visible units only. 1: none.
+  // which neighbours swap after every step with probability min(1, exp((beta_a - beta_b) (E_a - E_b))); Bernoulli visible units only. 1:
+  // none.
   int64_t temperatures = 1;
-  // P(h | v) = sigmoid(up v W + b), P(v | h) = sigmoid(down h W^T + a): 2 where a deep Boltzmann machine will add a layer's second neighbour.
+  // P(h | v) = sigmoid(up v W + b), P(v | h) = sigmoid(down h W^T + a): 2 where a deep Boltzmann machine will add a layer's second
+  // neighbour.
   double up = 1, down = 1;
 };
 
@@ -36,7 +38,7 @@ class ContrastiveDivergence : public BoltzmannLearner {
   Tensor free_energy(const Tensor& v) const override;
   double pseudo_likelihood(const Tensor& v) const override;
   const char* kind() const override { return "contrastive divergence"; }
-  Tensor negative() const;      // (chains or N, visible): v_k of the last gradients
+  Tensor negative() const;                         // (chains or N, visible): v_k of the last gradients
   const Tensor& chains() const { return chain_; }  // persistent: (chains, visible); empty before the first batch
 
  private:

@@ -19,7 +19,8 @@ double ConvContrastiveDivergence::compute_gradients(const Tensor& given) {
     mean_of_v = rbm_.visible_given_hidden(drive);
     v1 = mean_of_v;
     if (options_.sample_visible)
-      v1 = gaussian ? sono::gaussian(v1, Tensor::ones({1}, v1.dtype(), v1.device()), draw("visible", step)) : bernoulli(v1, draw("visible", step));
+      v1 = gaussian ? sono::gaussian(v1, Tensor::ones({1}, v1.dtype(), v1.device()), draw("visible", step))
+                    : bernoulli(v1, draw("visible", step));
     if (t == 0) error = mean(square(mean_of_v - v0)).item();
     if (t + 1 < options_.steps) drive = rbm_.sample_hidden(v1, draw("hidden", step + 1)).units;
   }

@@ -29,7 +29,8 @@ void pretrain(Dbm& dbm, const Tensor& data, const DbmPretrainOptions& o) {
 
 DbmLearning::DbmLearning(Dbm& dbm, const DbmLearningOptions& o) : BoltzmannLearner(dbm, o.rule), dbm_(dbm), options_(o) {
   if (o.steps < 1 || o.chains < 1)
-    throw Error("[deep Boltzmann learning] steps and chains must be at least 1, got " + std::to_string(o.steps) + " and " + std::to_string(o.chains));
+    throw Error("[deep Boltzmann learning] steps and chains must be at least 1, got " + std::to_string(o.steps) + " and " +
+                std::to_string(o.chains));
 }
 
 double DbmLearning::compute_gradients(const Tensor& given) {
@@ -42,7 +43,8 @@ double DbmLearning::compute_gradients(const Tensor& given) {
   const double over_n = 1 / static_cast<double>(v.dim(0)), over_c = 1 / static_cast<double>(chains_[0].dim(0));
   for (size_t l = 0; l < data.size(); l++) {
     if (l + 1 < data.size())
-      put_gradient(dbm_.weight(static_cast<int64_t>(l)), matmul(chains_[l], chains_[l + 1], true) * over_c - matmul(data[l], data[l + 1], true) * over_n);
+      put_gradient(dbm_.weight(static_cast<int64_t>(l)),
+                   matmul(chains_[l], chains_[l + 1], true) * over_c - matmul(data[l], data[l + 1], true) * over_n);
     const Tensor active = mean(data[l], {0}), bias = mean(chains_[l], {0}) - active;
     if (l > 0) add_sparsity(active, bias, l);
     put_gradient(dbm_.bias(static_cast<int64_t>(l)), bias);
@@ -64,7 +66,8 @@ void DbmLearning::take_state(const NamedTensors& state) {
       throw ShapeError("[deep Boltzmann learning] state " + name + " " + to_string(t.shape()) + " does not fit this learner");
     chains.push_back(t.clone());
   }
-  if (!chains.empty() && chains.size() != dbm_.options().widths.size()) throw ShapeError("[deep Boltzmann learning] chains of some layers are missing");
+  if (!chains.empty() && chains.size() != dbm_.options().widths.size())
+    throw ShapeError("[deep Boltzmann learning] chains of some layers are missing");
   chains_ = std::move(chains);
 }
 

@@ -9,9 +9,9 @@
 
 namespace sono {
 
-// One RBM per layer by contrastive divergence, each on the probabilities of the one below. Every hidden unit will have two neighbours in the
-// whole machine but one here: the input of the lowest RBM's hidden units is doubled, that of the top one's visible units, and both of those
-// between. The bias of a layer is then the mean of what its two RBMs found.
+// One RBM per layer by contrastive divergence, each on the probabilities of the one below. Every hidden unit will have two neighbours in
+// the whole machine but one here: the input of the lowest RBM's hidden units is doubled, that of the top one's visible units, and both of
+// those between. The bias of a layer is then the mean of what its two RBMs found.
 struct DbmPretrainOptions {
   int64_t epochs = 20, batch = 100;
   ContrastiveDivergenceOptions learning = {};

@@ -12,7 +12,8 @@ std::vector<std::vector<BoltzmannEpoch>> pretrain(Dbn& dbn, const Tensor& data, 
   const NoGrad values;
   const auto layers = static_cast<size_t>(dbn.layers());
   if (o.learning.size() != 1 && o.learning.size() != layers)
-    throw Error("[dbn] pre-training wants options for all layers or for each of " + std::to_string(layers) + ", got " + std::to_string(o.learning.size()));
+    throw Error("[dbn] pre-training wants options for all layers or for each of " + std::to_string(layers) + ", got " +
+                std::to_string(o.learning.size()));
   std::vector<std::vector<BoltzmannEpoch>> seen;
   Tensor below = data.to(dbn.top().weight.dtype()), held_out = o.held_out ? o.held_out.to(below.dtype()) : Tensor();
   for (size_t l = 0; l < layers; l++) {
@@ -95,7 +96,8 @@ double UpDown::compute_gradients(const Tensor& given) {
   return error;
 }
 
-// ---- supervised ----------------------------------------------------------------------------------------------------------------------------
+// ---- supervised
+// ----------------------------------------------------------------------------------------------------------------------------
 namespace {
 
 struct Batch {
@@ -109,7 +111,8 @@ Batch rows_of(const Tensor& x, const Tensor& y, const std::vector<int64_t>& orde
   const auto bytes = static_cast<size_t>(x.bytes() / x.dim(0));
   for (int64_t i = first; i < last; i++) {
     const int64_t r = order[static_cast<size_t>(i)];
-    std::memcpy(static_cast<char*>(batch.x.raw()) + static_cast<size_t>(i - first) * bytes, static_cast<const char*>(x.raw()) + static_cast<size_t>(r) * bytes, bytes);
+    std::memcpy(static_cast<char*>(batch.x.raw()) + static_cast<size_t>(i - first) * bytes,
+                static_cast<const char*>(x.raw()) + static_cast<size_t>(r) * bytes, bytes);
     batch.y.data<int32_t>()[i - first] = y.data<int32_t>()[r];
   }
   return batch;
@@ -117,13 +120,15 @@ Batch rows_of(const Tensor& x, const Tensor& y, const std::vector<int64_t>& orde
 
 void check(const Sequential& net, const Tensor& x, const Tensor& y, int64_t batch) {
   if (!x || !y || x.rank() < 2 || x.dim(0) < 1 || y.shape() != Shape{x.dim(0)} || y.dtype() != Dtype::i32)
-    throw ShapeError("[fine_tune] wants rows (N, …) and labels (N) i32, got " + to_string(x.shape()) + " and " + to_string(y.shape()) + " " + to_string(y.dtype()));
+    throw ShapeError("[fine_tune] wants rows (N, …) and labels (N) i32, got " + to_string(x.shape()) + " and " + to_string(y.shape()) +
+                     " " + to_string(y.dtype()));
   if (batch < 1) throw Error("[fine_tune] batch must be at least 1");
   const NoGrad values;
   const int64_t classes = net(x.rows(0, 1)).dim(-1);
   for (int64_t i = 0; i < y.size(); i++)
     if (const int32_t label = y.data<int32_t>()[i]; label < 0 || label >= classes)
-      throw Error("[fine_tune] label " + std::to_string(label) + " at row " + std::to_string(i) + ": the network gives " + std::to_string(classes) + " classes, from 0");
+      throw Error("[fine_tune] label " + std::to_string(label) + " at row " + std::to_string(i) + ": the network gives " +
+                  std::to_string(classes) + " classes, from 0");
 }
 
 }  // namespace
@@ -138,10 +143,12 @@ double accuracy(const Sequential& net, const Tensor& x, const Tensor& labels) {
 
 Report fine_tune(Sequential& net, const Tensor& x, const Tensor& labels, const DbnFineTuneOptions& o) {
   check(net, x, labels, o.batch);
-  Sgd sgd(net, {.rate = o.rate, .momentum = o.momentum, .weight_decay = o.weight_decay, .groups = {{.pattern = "*bias", .weight_decay = 0}}});
+  Sgd sgd(net,
+          {.rate = o.rate, .momentum = o.momentum, .weight_decay = o.weight_decay, .groups = {{.pattern = "*bias", .weight_decay = 0}}});
   const int64_t n = x.dim(0), batches = (n + o.batch - 1) / o.batch;
   const bool judged = static_cast<bool>(o.held_out);
-  TrainerOptions options{.epochs = o.epochs, .folder = o.folder, .resume = o.resume, .restore_best = judged, .progress = ProgressStyle::off};
+  TrainerOptions options{
+      .epochs = o.epochs, .folder = o.folder, .resume = o.resume, .restore_best = judged, .progress = ProgressStyle::off};
   if (o.cosine) options.schedule = schedules::cosine(o.epochs * batches);
   if (judged) options.monitor = "accuracy";
   Task<Batch> task{.batches = [batches](int64_t) { return batches; },

@@ -12,9 +12,9 @@
 
 namespace sono {
 
-// Greedy [Hinton, Osindero and Teh 2006]: each RBM learns the probabilities of the one below. `learning` has one entry for all layers, or one
-// per layer (Gaussian visible units want a smaller rate than the layers above). With a folder, layer i is checkpointed in folder/layer<i>:
-// resumed, layers that are done are read and not learnt again.
+// Greedy [Hinton, Osindero and Teh 2006]: each RBM learns the probabilities of the one below. `learning` has one entry for all layers, or
+// one per layer (Gaussian visible units want a smaller rate than the layers above). With a folder, layer i is checkpointed in
+// folder/layer<i>: resumed, layers that are done are read and not learnt again.
 struct DbnPretrainOptions {
   int64_t epochs = 30, batch = 100;
   std::vector<ContrastiveDivergenceOptions> learning = {{}};
@@ -54,8 +54,8 @@ class UpDown : public BoltzmannLearner {
 struct DbnFineTuneOptions {
   int64_t epochs = 30, batch = 100;
   double rate = 0.1, momentum = 0.9, weight_decay = 1e-5;
-  bool cosine = true;  // the rate falls to 0 along a cosine; false: constant
-  uint64_t seed = 0;   // of the order of the rows
+  bool cosine = true;                          // the rate falls to 0 along a cosine; false: constant
+  uint64_t seed = 0;                           // of the order of the rows
   Tensor held_out = {}, held_out_labels = {};  // given: the weights of the epoch of best accuracy there stay
   std::string folder = {};
   bool resume = false;

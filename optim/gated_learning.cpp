@@ -41,7 +41,8 @@ double GatedLearning::compute_gradients(const Tensor& given) {
   negative_ = chain.v;
   const GatedRbm::Hidden negative = gated_.infer(chain.v);
   component_gradients(gated_.relevant, {v0 * positive.gate, positive.relevant}, {chain.v * negative.gate, negative.relevant}, 0);
-  component_gradients(gated_.irrelevant, {v0 * (1.0 - positive.gate), positive.irrelevant}, {chain.v * (1.0 - negative.gate), negative.irrelevant}, 1);
+  component_gradients(gated_.irrelevant, {v0 * (1.0 - positive.gate), positive.irrelevant},
+                      {chain.v * (1.0 - negative.gate), negative.irrelevant}, 1);
   return mean(square(chain.first_mean - v0)).item();
 }
 

@@ -4,8 +4,8 @@
 //   GatedLearning learning(gated, {.rule = {.rate = 0.005, .rate_decay = 0.01, .weight_decay = 5e-4, .sparsity_target = 0.15}});
 //   fit(learning, images, {.epochs = 100, .batch = 200});
 //
-// Data: mean-field inference of z, h1, h2. Chain: h drawn from these means, z | v, h, v | z, h, then `steps` - 1 rounds of h | v, z; z | v, h;
-// v | z, h; the last v' is inferred by mean field again. With z, h the means:
+// Data: mean-field inference of z, h1, h2. Chain: h drawn from these means, z | v, h, v | z, h, then `steps` - 1 rounds of h | v, z; z | v,
+// h; v | z, h; the last v' is inferred by mean field again. With z, h the means:
 //   dW1 = -((z v)^T h1 - (z' v')^T h1') / N,  da1 = -mean(z v - z' v'),  db1 = -mean(h1 - h1'), and with 1 - z for component 2.
 #include "layers/gated_rbm.h"
 #include "optim/boltzmann_learner.h"

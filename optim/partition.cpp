@@ -33,8 +33,8 @@ double log_sum_over_states(int64_t n, const F& f) {
 
 void check_size(const char* what, int64_t units, int64_t most) {
   if (units > most)
-    throw Error(std::string("[partition] ") + what + " would sum over the states of " + std::to_string(units) + " units, " + std::to_string(most) +
-                " at most are feasible; use annealed_log_partition()");
+    throw Error(std::string("[partition] ") + what + " would sum over the states of " + std::to_string(units) + " units, " +
+                std::to_string(most) + " at most are feasible; use annealed_log_partition()");
 }
 
 Tensor f64(const Tensor& t) { return t.detach().to(Device::cpu).to(Dtype::f64); }
@@ -108,7 +108,8 @@ Tensor log_likelihood(const Rbm& rbm, const Tensor& v, double log_partition) {
   return -f64(rbm.free_energy(v)) - log_partition;
 }
 
-// ---- annealed importance sampling ------------------------------------------------------------------------------------------------------------
+// ---- annealed importance sampling
+// ------------------------------------------------------------------------------------------------------------
 namespace {
 
 // Inverse temperatures from 0 to 1: a thirtieth of the steps up to 0.5, a quarter up to 0.9, the rest to 1 [Salakhutdinov and Murray 2008].

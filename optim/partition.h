@@ -24,8 +24,8 @@ struct AnnealingOptions {
   uint64_t seed = 0;
 };
 struct LogPartition {
-  double value = 0;      // log of the mean importance weight + log Z of the base model
-  double deviation = 0;  // of value: relative deviation of the mean weight
+  double value = 0;          // log of the mean importance weight + log Z of the base model
+  double deviation = 0;      // of value: relative deviation of the mean weight
   double low = 0, high = 0;  // log of (mean weight -+ 3 deviations of the mean); low is -inf if the difference is not positive
 };
 // Base model: the visible units without hidden ones. Chains run at rising inverse temperatures b from 0 to 1 over

@@ -16,7 +16,10 @@ struct BinaryMatmulArgs {
   Tensor sample = {};
   uint64_t seed = 0, stream = 0;
 };
-template <> inline Device device_of(const BinaryMatmulArgs& a) { return a.y.device(); }
+template <>
+inline Device device_of(const BinaryMatmulArgs& a) {
+  return a.y.device();
+}
 extern Kernel<BinaryMatmulArgs> binary_matmul;
 
 }  // namespace sono::kernels

@@ -49,6 +49,13 @@ Tensor bits_of(const BinaryMatmulArgs& a, const Sizes& s) {
   return bits;
 }
 
+void copy_row(const float* from, int64_t columns, float* to) {
+  if (columns == binary_columns)
+    std::copy_n(from, binary_columns, to);  // of a constant length: no call
+  else
+    std::copy_n(from, columns, to);
+}
+
 // Rows [k, k + depth) and columns [n, n + 32) of B where they lie or, transposed or beyond the edge, as a copy.
 const float* block_of(const BinaryMatmulArgs& a, const Sizes& s, int64_t k, int64_t depth, int64_t n, int64_t columns, int64_t& ldb) {
   const float* b = a.b.data<float>();
@@ -79,8 +86,8 @@ void columns_of(const BinaryMatmulArgs& a, const Sizes& s, const uint32_t* bits,
   float start[binary_columns] = {};
   if (a.bias) std::copy_n(a.bias.data<float>() + n, columns, start);
   for (int64_t m = 0; m < s.M; m++) {
-    std::copy_n(start, binary_columns, sums + m * binary_columns);
-    if (a.accumulate) std::copy_n(y + m * s.N, columns, sums + m * binary_columns);
+    copy_row(start, binary_columns, sums + m * binary_columns);
+    if (a.accumulate) copy_row(y + m * s.N, columns, sums + m * binary_columns);
   }
   for (int64_t k = 0; k < s.K; k += binary_depth) {
     const int64_t depth = std::min(binary_depth, s.K - k);
@@ -91,12 +98,7 @@ void columns_of(const BinaryMatmulArgs& a, const Sizes& s, const uint32_t* bits,
   }
   if (a.activation != Activation::none)
     cpu::simd().activate(sums, binary_columns, s.M, binary_columns, static_cast<cpu::Epilogue>(a.activation));
-  for (int64_t m = 0; m < s.M; m++) {
-    std::copy_n(sums + m * binary_columns, columns, y + m * s.N);
-    const int64_t at = m * s.N + n;
-    if (a.sample)
-      cpu::simd().bernoulli(sums + m * binary_columns, columns, static_cast<uint64_t>(at), a.seed, a.stream, a.sample.data<float>() + at);
-  }
+  for (int64_t m = 0; m < s.M; m++) copy_row(sums + m * binary_columns, columns, y + m * s.N);
 }
 
 void run(const BinaryMatmulArgs& a) {
@@ -107,6 +109,7 @@ void run(const BinaryMatmulArgs& a) {
   parallel_for(jobs, std::max<int64_t>(1, 200000 / std::max<int64_t>(1, s.M * s.K * binary_columns)), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) columns_of(a, s, reinterpret_cast<const uint32_t*>(bits.data<int32_t>()), i * binary_columns);
   });
+  if (a.sample) random_bernoulli(a.y, a.sample, a.seed, a.stream);
 }
 
 }  // namespace sums

@@ -15,7 +15,8 @@ namespace {
 void randomise(Module& module, double deviation = 0.7) {
   module.to(Dtype::f64);
   uint64_t stream = 50;
-  for (const auto& e : module.parameters()) e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, Dtype::f64));
+  for (const auto& e : module.parameters())
+    e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, Dtype::f64));
 }
 
 Tensor state_row(int64_t s, int64_t n) {
@@ -24,7 +25,9 @@ Tensor state_row(int64_t s, int64_t n) {
   return row;
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0; }
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0;
+}
 
 }  // namespace
 

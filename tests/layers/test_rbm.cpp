@@ -23,7 +23,8 @@ Tensor state_row(int64_t s, int64_t n) {
 void randomise(Module& module, double deviation = 0.7) {
   module.to(Dtype::f64);
   uint64_t stream = 50;
-  for (const auto& e : module.parameters()) e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, Dtype::f64));
+  for (const auto& e : module.parameters())
+    e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, Dtype::f64));
   for (const auto& e : module.buffers()) e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, 0.3, Dtype::f64));
 }
 
@@ -37,7 +38,9 @@ double log_odds(const std::function<double()>& energy, double& unit) {
   return off - energy();
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0; }
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0;
+}
 
 }  // namespace
 
@@ -61,12 +64,14 @@ TEST_CASE("rbm: conditionals are ratios of exp(-E)") {
     const Tensor v = state_row(6, 4), h = state_row(19, 5), p = rbm.hidden_given_visible(v), q = rbm.visible_given_hidden(h);
     for (int64_t j = 0; j < 5; j++) {
       const Tensor any = h.clone();
-      CHECK(logit(p.at({0, j})) == doctest::Approx(log_odds([&] { return rbm.energy(v, any).item(); }, any.data<double>()[j])).epsilon(1e-9));
+      CHECK(logit(p.at({0, j})) ==
+            doctest::Approx(log_odds([&] { return rbm.energy(v, any).item(); }, any.data<double>()[j])).epsilon(1e-9));
     }
     if (units == VisibleUnits::bernoulli) {
       for (int64_t i = 0; i < 4; i++) {
         const Tensor any = v.clone();
-        CHECK(logit(q.at({0, i})) == doctest::Approx(log_odds([&] { return rbm.energy(any, h).item(); }, any.data<double>()[i])).epsilon(1e-9));
+        CHECK(logit(q.at({0, i})) ==
+              doctest::Approx(log_odds([&] { return rbm.energy(any, h).item(); }, any.data<double>()[i])).epsilon(1e-9));
       }
     } else {  // E is a parabola in v: its lowest point is the mean, its curvature one over the variance
       const Tensor at = leaf(q.detach().clone()), g = grad(sum(rbm.energy(at, h)), {at})[0];
@@ -130,7 +135,8 @@ TEST_CASE("rbm: bad input is refused in one line") {
   Rbm rbm({.visible = 3, .hidden = 2}), gaussian({.visible = 3, .hidden = 2, .units = VisibleUnits::gaussian, .learn_variance = true});
   Tensor x = Tensor::full({5, 3}, 0.5);
   x.data<float>()[3 * 3 + 1] = 1.7f;
-  CHECK(message([&] { rbm(x); }) == "[rbm] visible values must lie in [0, 1], got 1.7 at row 3; scale the data or use gaussian visible units");
+  CHECK(message([&] { rbm(x); }) ==
+        "[rbm] visible values must lie in [0, 1], got 1.7 at row 3; scale the data or use gaussian visible units");
   x.data<float>()[3 * 3 + 1] = NAN;
   CHECK(contains(message([&] { rbm.free_energy(x); }), "got nan at row 3"));
   CHECK(message([&] { gaussian(x); }) == "[rbm] visible values must be finite, got nan at row 3; clean the data");
@@ -142,11 +148,13 @@ TEST_CASE("rbm: bad input is refused in one line") {
   CHECK(contains(message([] { Rbm({.visible = 2, .hidden = 2, .learn_variance = true}); }), "only gaussian"));
 }
 
-// ---- convolutional ---------------------------------------------------------------------------------------------------------------------------
+// ---- convolutional
+// ---------------------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("conv rbm: free energy and conditionals against the sum over all hidden states") {
   for (const auto units : {VisibleUnits::bernoulli, VisibleUnits::gaussian}) {
-    ConvRbm rbm({.in = 2, .hidden = 2, .kernel = 2, .pool = 2, .units = units});  // 3 x 3 images: one block of four units in each of two maps
+    ConvRbm rbm(
+        {.in = 2, .hidden = 2, .kernel = 2, .pool = 2, .units = units});  // 3 x 3 images: one block of four units in each of two maps
     randomise(rbm);
     const Tensor v = random_uniform({1, 3, 3, 2}, 1, 1, 0, 1, Dtype::f64);
     const ConvRbm::Hidden p = rbm.hidden_given_visible(v);
@@ -190,18 +198,24 @@ TEST_CASE("conv rbm: at most one unit of a block, with the right frequencies, on
   const ConvRbm::Hidden p = rbm.hidden_given_visible(v.rows(0, 1));
   CHECK(max(abs(mean(one.units, {0}, true) - p.units)).item() < 4 * 0.5 / std::sqrt(static_cast<double>(n)));
   CHECK(max(abs(mean(one.pooled, {0}, true) - p.pooled)).item() < 4 * 0.5 / std::sqrt(static_cast<double>(n)));
-  CHECK(contains(message([&] { rbm(Tensor::zeros({1, 7, 6, 1})); }), "leaves 5 positions for a kernel of 3, which blocks of 2 do not cover"));
+  CHECK(contains(message([&] {
+                   rbm(Tensor::zeros({1, 7, 6, 1}));
+                 }),
+                 "leaves 5 positions for a kernel of 3, which blocks of 2 do not cover"));
   CHECK(contains(message([&] { rbm(Tensor::full({1, 6, 6, 1}, 2)); }), "[conv rbm] visible values must lie in [0, 1], got 2 at row 0"));
 }
 
-// ---- gated -----------------------------------------------------------------------------------------------------------------------------------
+// ---- gated
+// -----------------------------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("gated rbm: conditionals are ratios of exp(-E), inference is their fixed point") {
   GatedRbm gated({.visible = 4, .relevant = 3, .irrelevant = 2, .iterations = 200});
   randomise(gated);
   const Tensor v = state_row(11, 4);
   const GatedRbm::Hidden units{state_row(5, 3), state_row(2, 2), state_row(6, 4)};
-  const auto odds = [&](const Tensor& of, int64_t i) { return log_odds([&] { return gated.energy(v, units).item(); }, of.data<double>()[i]); };
+  const auto odds = [&](const Tensor& of, int64_t i) {
+    return log_odds([&] { return gated.energy(v, units).item(); }, of.data<double>()[i]);
+  };
   const Tensor gate = gated.gate_given(v, units.relevant, units.irrelevant), q = gated.visible_given(units);
   const GatedRbm::Hidden p = gated.hidden_given(v, units.gate);
   const auto check = [&](const Tensor& probability, const Tensor& of) {
@@ -214,7 +228,8 @@ TEST_CASE("gated rbm: conditionals are ratios of exp(-E), inference is their fix
   check(gate, units.gate), check(p.relevant, units.relevant), check(p.irrelevant, units.irrelevant);
   for (int64_t i = 0; i < 4; i++) {
     const double before = v.data<double>()[i];
-    CHECK(logit(q.at({0, i})) == doctest::Approx(log_odds([&] { return gated.energy(v, units).item(); }, v.data<double>()[i])).epsilon(1e-9));
+    CHECK(logit(q.at({0, i})) ==
+          doctest::Approx(log_odds([&] { return gated.energy(v, units).item(); }, v.data<double>()[i])).epsilon(1e-9));
     v.data<double>()[i] = before;
   }
   const GatedRbm::Hidden mu = gated.infer(v), again = gated.hidden_given(v, mu.gate);
@@ -234,5 +249,6 @@ TEST_CASE("gated rbm: begins with the units of an Rbm, the best scores in the re
   CHECK(gated.irrelevant.visible_bias.at({3}) == 0.5);
   CHECK(contains(message([&] { gated.initialise(rbm, Tensor::zeros({5})); }), "one score per hidden unit"));
   CHECK(contains(message([&] { gated.initialise(rbm, Tensor::full({6}, NAN)); }), "score of unit 0 is not a number"));
-  CHECK(contains(message([&] { GatedRbm({.visible = 4, .relevant = 4, .irrelevant = 4}).initialise(rbm, Tensor::zeros({6})); }), "8 are to be taken"));
+  CHECK(contains(message([&] { GatedRbm({.visible = 4, .relevant = 4, .irrelevant = 4}).initialise(rbm, Tensor::zeros({6})); }),
+                 "8 are to be taken"));
 }

@@ -65,7 +65,8 @@ TEST_CASE("contrastive divergence has the gradient of F(data) - F(model's sample
           for (const bool sample_visible : {true, false}) {
             Rbm rbm({.visible = 17, .hidden = 11, .units = units, .learn_variance = units == VisibleUnits::gaussian});
             randomise(rbm, 0.4, dtype);
-            ContrastiveDivergence cd(rbm, {.rule = {.seed = 3}, .steps = steps, .sample_visible = sample_visible, .persistent = persistent, .chains = 9});
+            ContrastiveDivergence cd(
+                rbm, {.rule = {.seed = 3}, .steps = steps, .sample_visible = sample_visible, .persistent = persistent, .chains = 9});
             const Tensor v = random_uniform({13, 17}, 1, 1, 0, 1, dtype);
             const double off = gradient_difference(cd, v, [&] { return mean(rbm.free_energy(v)) - mean(rbm.free_energy(cd.negative())); });
             CHECK(off < (dtype == Dtype::f64 ? 1e-12 : 2e-5));
@@ -78,7 +79,8 @@ TEST_CASE("convolutional contrastive divergence has the gradient of F(data) - F(
     randomise(rbm, 0.4, Dtype::f64);
     ConvContrastiveDivergence cd(rbm, {.rule = {.seed = 3}, .steps = 2, .sample_visible = units == VisibleUnits::gaussian});
     const Tensor v = random_uniform({5, 8, 6, 2}, 1, 1, 0, 1, Dtype::f64);
-    CHECK(gradient_difference(cd, v, [&] { return (sum(rbm.free_energy(v)) - sum(rbm.free_energy(cd.negative()))) / (5.0 * 6 * 4); }) < 1e-12);
+    CHECK(gradient_difference(cd, v, [&] { return (sum(rbm.free_energy(v)) - sum(rbm.free_energy(cd.negative()))) / (5.0 * 6 * 4); }) <
+          1e-12);
   }
 }
 
@@ -102,7 +104,8 @@ TEST_CASE("many long chains give the gradient of the exact log-likelihood within
   const int64_t chains = 20000;
   ContrastiveDivergence pcd(rbm, {.rule = {.seed = 3}, .steps = 60, .persistent = true, .chains = chains});
   // -mean log P(v) = mean F(v) + log Z, log Z = log sum over v of exp(-F(v)).
-  CHECK(gradient_difference(pcd, v, [&] { return mean(rbm.free_energy(v)) + logsumexp(-rbm.free_energy(states)); }) < 5 * 0.5 / std::sqrt(static_cast<double>(chains)));
+  CHECK(gradient_difference(pcd, v, [&] { return mean(rbm.free_energy(v)) + logsumexp(-rbm.free_energy(states)); }) <
+        5 * 0.5 / std::sqrt(static_cast<double>(chains)));
 }
 
 TEST_CASE("samples of a trained machine pass a chi-square test against its exact probabilities") {
@@ -111,7 +114,8 @@ TEST_CASE("samples of a trained machine pass a chi-square test against its exact
     set_seed(5);
     Rbm rbm({.visible = 9, .hidden = 6, .deviation = 0.1});
     rbm.fit_visible(data);
-    ContrastiveDivergence pcd(rbm, {.rule = {.rate = 0.1, .weight_decay = 1e-3, .seed = 1}, .persistent = true, .chains = 50, .temperatures = temperatures});
+    ContrastiveDivergence pcd(
+        rbm, {.rule = {.rate = 0.1, .weight_decay = 1e-3, .seed = 1}, .persistent = true, .chains = 50, .temperatures = temperatures});
     const auto exact = [&] { return mean(log_likelihood(rbm, data, exact_log_partition(rbm))).item(); };
     const double before = exact();
     fit(pcd, data, {.epochs = 600, .batch = 16, .monitor = false});
@@ -141,10 +145,12 @@ TEST_CASE("samples of a trained machine pass a chi-square test against its exact
 
 TEST_CASE("the rule: momentum, weight decay of weights alone, falling rate, sparsity on hidden biases alone") {
   Rbm rbm({.visible = 5, .hidden = 4, .deviation = 0.5});
-  const LearningRule rule{.rate = 0.1, .rate_decay = 0.5, .momentum = 0.5, .final_momentum = 0.9, .momentum_epochs = 1, .weight_decay = 0.01};
+  const LearningRule rule{
+      .rate = 0.1, .rate_decay = 0.5, .momentum = 0.5, .final_momentum = 0.9, .momentum_epochs = 1, .weight_decay = 0.01};
   ContrastiveDivergence cd(rbm, {.rule = rule});
   const Tensor v = random_uniform({10, 5}, 1, 1);
-  Tensor w = rbm.weight.detach().clone(), b = rbm.hidden_bias.detach().clone(), speed_w = Tensor::zeros({5, 4}), speed_b = Tensor::zeros({4});
+  Tensor w = rbm.weight.detach().clone(), b = rbm.hidden_bias.detach().clone(), speed_w = Tensor::zeros({5, 4}),
+         speed_b = Tensor::zeros({4});
   for (int epoch = 0; epoch < 3; epoch++) {
     cd.set_epoch(epoch);
     cd.learn(v);
@@ -175,7 +181,8 @@ TEST_CASE("a sparsity target is reached") {
   CHECK(mean(rbm(digits.test)).item() == doctest::Approx(0.1).epsilon(0.2));
 }
 
-// ---- the same bits -----------------------------------------------------------------------------------------------------------------------------
+// ---- the same bits
+// -----------------------------------------------------------------------------------------------------------------------------
 namespace {
 
 struct Setup {
@@ -189,9 +196,11 @@ Setup setup(const std::string& name) {
   const LearningRule rule{.rate = 0.02, .rate_decay = 0.1, .momentum_epochs = 2, .sparsity_target = 0.2, .seed = 7};
   const Tensor binary = random_uniform({53, 30}, 1, 1);
   const auto rbm_setup = [&](VisibleUnits units, ContrastiveDivergenceOptions options) {
-    const auto rbm = std::make_shared<Rbm>(RbmOptions{.visible = 30, .hidden = 40, .units = units, .learn_variance = units == VisibleUnits::gaussian});
+    const auto rbm =
+        std::make_shared<Rbm>(RbmOptions{.visible = 30, .hidden = 40, .units = units, .learn_variance = units == VisibleUnits::gaussian});
     options.rule = rule;
-    return Setup{rbm, std::make_shared<ContrastiveDivergence>(*rbm, options), units == VisibleUnits::gaussian ? random_normal({53, 30}, 1, 1) : binary};
+    return Setup{rbm, std::make_shared<ContrastiveDivergence>(*rbm, options),
+                 units == VisibleUnits::gaussian ? random_normal({53, 30}, 1, 1) : binary};
   };
   if (name == "cd-2") return rbm_setup(VisibleUnits::bernoulli, {.steps = 2, .sample_visible = true});
   if (name == "pcd") return rbm_setup(VisibleUnits::bernoulli, {.persistent = true});
@@ -199,7 +208,8 @@ Setup setup(const std::string& name) {
   if (name == "gaussian") return rbm_setup(VisibleUnits::gaussian, {.persistent = true});
   if (name == "conv") {
     const auto rbm = std::make_shared<ConvRbm>(ConvRbmOptions{.in = 1, .hidden = 5, .kernel = 3, .pool = 2});
-    return {rbm, std::make_shared<ConvContrastiveDivergence>(*rbm, ConvContrastiveDivergenceOptions{.rule = rule}), random_uniform({21, 8, 8, 1}, 1, 1)};
+    return {rbm, std::make_shared<ConvContrastiveDivergence>(*rbm, ConvContrastiveDivergenceOptions{.rule = rule}),
+            random_uniform({21, 8, 8, 1}, 1, 1)};
   }
   const auto gated = std::make_shared<GatedRbm>(GatedRbmOptions{.visible = 30, .relevant = 12, .irrelevant = 9});
   return {gated, std::make_shared<GatedLearning>(*gated, GatedLearningOptions{.rule = rule, .steps = 2}), binary};
@@ -223,7 +233,9 @@ TEST_CASE("one and two threads, twice, and a training that was stopped and resum
     CHECK(one == trained(name, 2, whole));
     CHECK(one == trained(name, 2, whole));
     const Folder folder("energy_" + name);
-    trained(name, 2, {.epochs = 4, .batch = 20, .monitor = false, .folder = folder.path, .on_epoch = [](const BoltzmannEpoch& e) { return e.epoch < 2; }});
+    trained(name, 2, {.epochs = 4, .batch = 20, .monitor = false, .folder = folder.path, .on_epoch = [](const BoltzmannEpoch& e) {
+                        return e.epoch < 2;
+                      }});
     CHECK(one != trained(name, 1, {.epochs = 2, .batch = 20, .monitor = false, .folder = folder.path, .resume = true}));
     CHECK(one == trained(name, 1, {.epochs = 4, .batch = 20, .monitor = false, .folder = folder.path, .resume = true}));
     CHECK(read_metrics(folder / "metrics.jsonl").size() == 4);
@@ -235,7 +247,8 @@ TEST_CASE("what does not fit is refused in one line") {
   const Setup s = setup("cd-2");
   const FitOptions options{.epochs = 1, .folder = folder.path};
   fit(*s.learner, s.data, options);
-  CHECK(contains(message([&] { fit(*setup("cd-2").learner, s.data, options); }), "has a training already; resume it, or choose another folder"));
+  CHECK(contains(message([&] { fit(*setup("cd-2").learner, s.data, options); }),
+                 "has a training already; resume it, or choose another folder"));
   FitOptions again = options;
   again.resume = true;
   CHECK(contains(message([&] { fit(*setup("pcd").learner, s.data, again); }), "was trained with other settings"));
@@ -272,17 +285,23 @@ TEST_CASE("monitors: the pseudo-likelihood's estimate is right on average, the g
   for (int64_t r = 0; r < 4; r++) {
     size_t s = 0;
     for (int64_t i = 0; i < 5; i++) s |= static_cast<size_t>(v.at({r, i})) << i;
-    for (int64_t i = 0; i < 5; i++) expected += std::log(p.data<double>()[s] / (p.data<double>()[s] + p.data<double>()[s ^ (size_t{1} << i)])) / 4;
+    for (int64_t i = 0; i < 5; i++)
+      expected += std::log(p.data<double>()[s] / (p.data<double>()[s] + p.data<double>()[s ^ (size_t{1} << i)])) / 4;
   }
   CHECK(pseudo_likelihood(rbm, v, {}, true) == doctest::Approx(expected).epsilon(1e-9));
   double sum = 0;
   for (uint64_t i = 0; i < 2000; i++) sum += pseudo_likelihood(rbm, v, {.seed = i}) / 2000;
   CHECK(sum == doctest::Approx(expected).epsilon(0.02));
-  CHECK(free_energy_gap(rbm, v.rows(0, 2), v.rows(2, 4)) == doctest::Approx(mean(rbm.free_energy(v.rows(2, 4))).item() - mean(rbm.free_energy(v.rows(0, 2))).item()));
-  CHECK(contains(message([] { pseudo_likelihood(Rbm({.visible = 2, .hidden = 2, .units = VisibleUnits::gaussian}), Tensor::zeros({1, 2})); }), "bernoulli"));
+  CHECK(free_energy_gap(rbm, v.rows(0, 2), v.rows(2, 4)) ==
+        doctest::Approx(mean(rbm.free_energy(v.rows(2, 4))).item() - mean(rbm.free_energy(v.rows(0, 2))).item()));
+  CHECK(contains(message([] {
+                   pseudo_likelihood(Rbm({.visible = 2, .hidden = 2, .units = VisibleUnits::gaussian}), Tensor::zeros({1, 2}));
+                 }),
+                 "bernoulli"));
 }
 
-// ---- digits ------------------------------------------------------------------------------------------------------------------------------------
+// ---- digits
+// ------------------------------------------------------------------------------------------------------------------------------------
 namespace {
 
 // scikit-learn's LogisticRegression(C): minimises C sum of the losses + |W|^2 / 2. Returns the accuracy on the held-out rows.
@@ -308,11 +327,14 @@ TEST_CASE("digits: pseudo-likelihood and a logistic head not below scikit-learn'
   set_seed(1);
   Rbm rbm({.visible = 64, .hidden = golden["hidden"].get<int64_t>()});
   ContrastiveDivergence cd(rbm, {.rule = {.rate = 0.05}});
-  const auto epochs = fit(cd, digits.train, {.epochs = golden["epochs"].get<int64_t>(), .batch = golden["batch"].get<int64_t>(), .held_out = digits.test});
+  const auto epochs =
+      fit(cd, digits.train, {.epochs = golden["epochs"].get<int64_t>(), .batch = golden["batch"].get<int64_t>(), .held_out = digits.test});
   const double likelihood = pseudo_likelihood(rbm, digits.test, {}, true);
   const auto features = [&](const Tensor& v) { return rbm(v).detach(); };
-  const double accuracy = logistic_accuracy(features(digits.train), digits.train_labels, features(digits.test), digits.test_labels, golden["C"].get<double>());
-  MESSAGE("pseudo-likelihood " << likelihood << " (scikit-learn " << golden["pseudo_likelihood"].get<double>() << "), accuracy " << accuracy << " (" << golden["accuracy"].get<double>() << ")");
+  const double accuracy =
+      logistic_accuracy(features(digits.train), digits.train_labels, features(digits.test), digits.test_labels, golden["C"].get<double>());
+  MESSAGE("pseudo-likelihood " << likelihood << " (scikit-learn " << golden["pseudo_likelihood"].get<double>() << "), accuracy " << accuracy
+                               << " (" << golden["accuracy"].get<double>() << ")");
   CHECK(likelihood > golden["pseudo_likelihood"].get<double>());
   CHECK(accuracy > golden["accuracy"].get<double>());
   CHECK(epochs.back().pseudo_likelihood > epochs.front().pseudo_likelihood);

@@ -26,7 +26,8 @@ std::string message(const std::function<void()>& f) {
 void randomise(Module& module, double deviation) {
   module.to(Dtype::f64);
   uint64_t stream = 50;
-  for (const auto& e : module.parameters()) e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, Dtype::f64));
+  for (const auto& e : module.parameters())
+    e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, Dtype::f64));
 }
 
 // Mean log-likelihood of binary rows under independent units of the data's means, each mean drawn towards 1/2 by one count.
@@ -39,7 +40,8 @@ double independent_units(const Tensor& v) {
 // log P(v) of a Dbn of two layers: P(v) = sum over h of P(v | h) P_top(h).
 double mean_log_likelihood(const Dbn& dbn, const Tensor& v) {
   const NoGrad values;
-  const Tensor h = all_states(dbn.top().visible()), q = dbn.below(h, 0), prior = log_likelihood(dbn.top(), h, exact_log_partition(dbn.top()));
+  const Tensor h = all_states(dbn.top().visible()), q = dbn.below(h, 0),
+               prior = log_likelihood(dbn.top(), h, exact_log_partition(dbn.top()));
   const Tensor given = matmul(v, log(q), false, true) + matmul(1.0 - v, log(1.0 - q), false, true);  // (N, states)
   return mean(logsumexp(given.to(Dtype::f64) + prior, {1})).item();
 }
@@ -118,7 +120,8 @@ TEST_CASE("a deep Boltzmann machine, pre-trained and trained, beats independent 
   CHECK(mean(dbm.bound(data, dbm.mean_field(data))).item() - exact_log_partition(dbm) <= after + 1e-6);
 }
 
-// ---- the same bits -----------------------------------------------------------------------------------------------------------------------------
+// ---- the same bits
+// -----------------------------------------------------------------------------------------------------------------------------
 namespace {
 
 const DbnPretrainOptions pretraining{.epochs = 3, .batch = 20, .learning = {{.rule = {.rate = 0.02, .sparsity_target = 0.2}}}};

@@ -82,6 +82,8 @@ TEST_CASE("annealed importance sampling finds log Z within 1 % of the sum over a
 TEST_CASE("partition functions: what cannot be computed is refused in one line") {
   CHECK(message([] { exact_log_partition(Rbm({.visible = 30, .hidden = 30})); }) ==
         "[partition] exact_log_partition() would sum over the states of 30 units, 24 at most are feasible; use annealed_log_partition()");
-  CHECK(message([] { exact_probabilities(Rbm({.visible = 3, .hidden = 3, .units = VisibleUnits::gaussian})); }).find("bernoulli") != std::string::npos);
-  CHECK(message([] { annealed_log_partition(Rbm({.visible = 3, .hidden = 3}), {.chains = 0}); }).find("a chain or more") != std::string::npos);
+  CHECK(message([] { exact_probabilities(Rbm({.visible = 3, .hidden = 3, .units = VisibleUnits::gaussian})); }).find("bernoulli") !=
+        std::string::npos);
+  CHECK(message([] { annealed_log_partition(Rbm({.visible = 3, .hidden = 3}), {.chains = 0}); }).find("a chain or more") !=
+        std::string::npos);
 }

@@ -26,7 +26,8 @@ TEST_CASE("binary matmul: odd sizes, transposes, bias, activations") {
     for (bool tb : {false, true})
       for (const auto& [M, N, K] : {std::tuple{33, 31, 7}, {100, 70, 53}, {40, 1, 32}, {32, 64, 1}, {7, 9, 11}, {121, 37, 100}}) {
         BinaryMatmulArgs a = product(M, N, K, ta, tb);
-        const std::string repro = std::to_string(M) + " x " + std::to_string(N) + " x " + std::to_string(K) + (ta ? " a transposed" : "") + (tb ? " b transposed" : "");
+        const std::string repro = std::to_string(M) + " x " + std::to_string(N) + " x " + std::to_string(K) + (ta ? " a transposed" : "") +
+                                  (tb ? " b transposed" : "");
         check_kernel(kernels::binary_matmul, a, {&BinaryMatmulArgs::y}, repro);
         a.bias = normal({N}, 3), a.activation = kernels::Activation::sigmoid;
         check_kernel(kernels::binary_matmul, a, {&BinaryMatmulArgs::y}, repro + ", bias, sigmoid");
