@@ -6,6 +6,7 @@
 #include "optim/dbm_learning.h"
 #include "optim/dbn_training.h"
 #include "optim/partition.h"
+#include "optim/rbm_layer.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
 #include "tests/optim/energy_models.h"
@@ -199,4 +200,41 @@ TEST_CASE("fine-tuning: threads, a kill, and labels that the network does not ha
   CHECK(message([&] { fine_tune(*net, data, wrong); }) == "[fine_tune] label 2 at row 7: the network gives 2 classes, from 0");
   CHECK(message([&] { UpDown(*std::make_unique<Dbn>(Dbn::Options{.widths = {4, 3}})); }).find("two layers or more") != std::string::npos);
   CHECK(message([&] { pretrain(dbn, data, {.learning = {{}, {}, {}}}); }).find("for each of 2, got 3") != std::string::npos);
+}
+
+TEST_CASE("an RBM is a layer of any stack: its code, encoder and decoder agree, and stopped stages resume to the same bits") {
+  const Tensor data = random_uniform({53, 30}, 1, 1);
+  for (const auto units : {VisibleUnits::bernoulli, VisibleUnits::gaussian}) {
+    const auto stack_of = [&] {
+      set_seed(6);
+      auto stack = std::make_unique<Stack>();
+      stack->add<RbmLayer>(RbmOptions{.visible = 30, .hidden = 20, .units = units},
+                           RbmTraining{.epochs = 3, .batch = 20, .learning = {.rule = {.rate = 0.01}}});
+      stack->add<RbmLayer>(RbmOptions{.visible = 20, .hidden = 10}, RbmTraining{.epochs = 3, .batch = 20});
+      return stack;
+    };
+    const auto bits = [](Stack& stack) {
+      std::vector<float> all = bits_of(stack[0].module()), more = bits_of(stack[1].module());
+      all.insert(all.end(), more.begin(), more.end());
+      return all;
+    };
+    const auto whole = stack_of();
+    pretrain(*whole, data);
+    const DeepAutoencoder net(*whole);
+    CHECK(largest(net.encode(data) - whole->code(data)) < 1e-6);
+    const auto& lower = dynamic_cast<const RbmLayer&>((*whole)[0]).rbm;
+    const auto& upper = dynamic_cast<const RbmLayer&>((*whole)[1]).rbm;
+    const Tensor back = lower.visible_given_hidden(upper.visible_given_hidden(whole->code(data))), found = net.decode(net.encode(data));
+    CHECK(largest((units == VisibleUnits::bernoulli ? sigmoid(found) : found) - back) < 1e-5);
+
+    const Folder folder("energy_stack");
+    const auto stopped = stack_of(), resumed = stack_of();
+    CHECK(message([&] {
+            pretrain(*stopped, data, {.folder = folder.path, .on_stage = [](size_t stage) {
+                                        if (stage == 1) throw Error("stopped");
+                                      }});
+          }) == "stopped");
+    pretrain(*resumed, data, {.folder = folder.path, .resume = true});
+    CHECK(bits(*resumed) == bits(*whole));
+  }
 }
