@@ -101,7 +101,9 @@ BinaryUnits sample_units(const Tensor& x, const Tensor& w, const Tensor& bias, b
     return {p, cast(to_device(random_uniform(p.shape(), seed, stream, 0, 1, p.dtype()), p.device()) < p, p.dtype())};
   }
   const Tensor p({x.dim(0), w.dim(transpose_w ? 0 : 1)}, x.dtype()), sample = Tensor::empty_like(p);
-  kernels::matmul({x.detach(), w.detach(), p, false, transpose_w, bias.detach(), kernels::Activation::sigmoid, {}, sample, seed, stream});
+  const bool fused = p.dtype() == Dtype::f32;  // the fast products of f64 draw nothing
+  kernels::matmul({x.detach(), w.detach(), p, false, transpose_w, bias.detach(), kernels::Activation::sigmoid, {}, fused ? sample : Tensor(), seed, stream});
+  if (!fused) random_bernoulli(p, sample, seed, stream);
   return {p, sample};
 }
 

@@ -1,4 +1,4 @@
-"""Sonograd beside PyTorch, ONNX Runtime and OpenVINO: the same networks, shapes and work, in turns, in one run.
+"""Sonograd beside PyTorch, ONNX Runtime, OpenVINO and scikit-learn (its RBM): the same networks, shapes and work, in turns, in one run.
 
     compare.py PATH/bench_steps [--threads 1 2] [--rounds 11] [--only 'step:*'] [--busy] [--no-compile] [--no-memory] [--json FILE]
 
@@ -181,7 +181,7 @@ def markdown(rows):
     yield "|---|---|---|---|---|---|"
     for row in rows:
         mode, best = min(((m, t) for m, t in row["ms"].items() if m != "sonograd"), key=lambda item: item[1])
-        mode = mode if mode in ("onnxruntime", "openvino") else f"PyTorch, {mode}"
+        mode = mode if mode in ("onnxruntime", "openvino", "scikit-learn") else f"PyTorch, {mode}"
         yield f"| `{row['name']}` | {row['threads']} | {mode} | {best:.3g} | {row['ms']['sonograd']:.3g} | {row['ratio']:.2f} |"
 
 
@@ -196,7 +196,7 @@ def main():
         for n in options.threads:
             measured = lines_of(*passed_on, "--worker", str(n), OMP_NUM_THREADS=str(n), TORCHINDUCTOR_CACHE_DIR=os.path.join(cache, str(n)))
             result["rows"] += table(measured)
-    for kind in ("step:", "infer:"):
+    for kind in ("step:", "infer:", "rbm:"):
         ratios = [r["ratio"] for r in result["rows"] if r["name"].startswith(kind) and "ratio" in r]
         if ratios:
             result[f"geometric mean {kind[:-1]}"] = geometric_mean(ratios)

@@ -86,7 +86,7 @@ def binary(*shape):
 
 
 cnn, cnn3d = lambda: pyramid((1, 16, 32, 64, 64), 2), lambda: pyramid((1, 8, 16, 32), 3)
-# name: network, input, loss and target (None: inference)
+# name: network, input, loss and target (None: inference); rbm: see rivals.py
 works = {
     "step:cnn": (cnn, (8, 1, 128, 128), lambda: classes(8)),
     "step:unet": (UNet, (8, 1, 128, 128), lambda: binary(8, 1, 128, 128)),
@@ -101,4 +101,6 @@ works = {
     "infer:sononet-16": (lambda: sononet(16), (1, 1, 224, 288), None),
     "infer:cnn3d": (cnn3d, (1, 1, 64, 64, 64), None),
     "infer:lstm": (Lstm, (1, 64, 128), None),
+    "rbm:cd1": (None, (10000, 784), None),
+    "rbm:cd1-binary": (None, (10000, 784), None),
 }

@@ -79,15 +79,56 @@ def in_runtimes(name, threads):
     return {"onnxruntime": lambda: session.run(None, {"x": numbers}), "openvino": lambda: request.infer({0: numbers})}
 
 
+def boltzmann_data(name):
+    x = torch.rand(works[name][1])
+    return torch.bernoulli(x) if name.endswith("-binary") else x
+
+
+def boltzmann_in_pytorch(name, hidden=500, rate=0.01, batch=100):
+    """An epoch of CD-1 as one would write it: no graph, updates in place."""
+    data, visible = boltzmann_data(name), works[name][1][1]
+    w, a, b = 0.01 * torch.randn(visible, hidden), torch.zeros(visible), torch.zeros(hidden)
+
+    def epoch():
+        for v0 in data.split(batch):
+            h0 = torch.addmm(b, v0, w).sigmoid_()
+            v1 = torch.addmm(a, torch.bernoulli(h0), w.t()).sigmoid_().bernoulli_()
+            h1 = torch.addmm(b, v1, w).sigmoid_()
+            w.addmm_(v0.t(), h0, alpha=rate / batch).addmm_(v1.t(), h1, alpha=-rate / batch)
+            a.add_(v0.mean(0) - v1.mean(0), alpha=rate)
+            b.add_(h0.mean(0) - h1.mean(0), alpha=rate)
+
+    return without_gradients(epoch)
+
+
+def boltzmann_in_sklearn(name, threads, batch=100):
+    """scikit-learn's persistent chains: the same five products. OpenBLAS is held to `threads`."""
+    from sklearn.neural_network import BernoulliRBM
+    from threadpoolctl import threadpool_limits
+    x = boltzmann_data(name).numpy()
+    rbm = BernoulliRBM(500, learning_rate=0.01, batch_size=batch, n_iter=1, random_state=0).fit(x[:batch])  # f32 as x; partial_fit would begin in f64
+
+    def epoch():
+        with threadpool_limits(threads, "blas"):
+            for i in range(0, len(x), batch):
+                rbm.partial_fit(x[i:i + batch])
+
+    return epoch
+
+
 def modes(name, threads, compiled):
     torch.set_num_threads(threads)
+    if name.startswith("rbm:"):
+        return {"loop": boltzmann_in_pytorch(name), "scikit-learn": boltzmann_in_sklearn(name, threads)}
     return training(name, compiled) if works[name][2] else {**in_pytorch(name), **in_runtimes(name, threads)}
 
 
 def facts(name):
-    """Parameters, and FLOPs of convolutions and matrix products, forward and backward; None where PyTorch does not count them (LSTM)."""
+    """Parameters, and FLOPs of convolutions and matrix products, forward and backward; None where PyTorch does not count them (LSTM, updates in place)."""
     from torch.utils.flop_counter import FlopCounterMode
     make, shape, target = works[name]
+    if name.startswith("rbm:"):
+        return 784 * 500 + 784 + 500, None
     net = make()
     parameters = sum(p.numel() for p in net.parameters())
     if "lstm" in name:

@@ -7,7 +7,7 @@
 #include "layers/loss.h"
 #include "layers/networks.h"
 #include "layers/summary.h"
-#include "optim/optimizer.h"
+#include "optim/contrastive_divergence.h"
 #include "tensor/random.h"
 #include "zoo/lab/cases.h"
 
@@ -112,22 +112,43 @@ std::function<void()> step(const Network& net, const Tensor& x, const Loss& loss
   };
 }
 
+// An epoch of contrastive divergence: v W twice, h W^T, and the product of the statistics, which is as long as two of them.
+Work boltzmann_epoch(bool binary) {
+  constexpr int64_t visible = 784, hidden = 500, batch = 100, batches = 100;
+  const auto rbm = std::make_shared<Rbm>(RbmOptions{.visible = visible, .hidden = hidden});
+  const LearningRule rule{.rate = 0.01, .momentum = 0, .final_momentum = 0, .weight_decay = 0};
+  const auto cd = std::make_shared<ContrastiveDivergence>(*rbm, ContrastiveDivergenceOptions{.rule = rule, .sample_visible = true});
+  Tensor data = random_uniform({batch * batches, visible}, 1, 0);
+  if (binary) data = bernoulli(data, {.seed = 1, .stream = 1});
+  Work w;
+  for (const Module::Entry& e : rbm->parameters()) w.parameters += e.value->size();
+  w.flops = 5.0 * 2 * visible * hidden * batch * batches;
+  w.run = [rbm, cd, data] {
+    for (int64_t i = 0; i < batches; i++) cd->learn(data.rows(i * batch, (i + 1) * batch));
+  };
+  return w;
+}
+
+const std::map<std::string, bool> boltzmann_works{{"rbm:cd1", false}, {"rbm:cd1-binary", true}};
+
 }  // namespace
 
 const std::vector<std::string>& work_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> list;
     for (const auto& [name, recipe] : recipes()) list.push_back(name);
+    for (const auto& [name, binary] : boltzmann_works) list.push_back(name);
     return list;
   }();
   return names;
 }
 
 Work make_work(const std::string& name) {
+  set_seed(1);
+  if (const auto found = boltzmann_works.find(name); found != boltzmann_works.end()) return boltzmann_epoch(found->second);
   const auto found = recipes().find(name);
   if (found == recipes().end()) throw Error("[bench] there is no work '" + name + "'");
   const Recipe& r = found->second;
-  set_seed(1);
   const Network net = r.make();
   const Tensor x = random_normal(r.input, 1, 0);
   Work w;
