@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "autograd/ops.h"
+#include "autograd/with_grad.h"
 #include "tensor/kernels.h"
 #include "tensor/random.h"
 
@@ -82,6 +83,8 @@ Tensor SavedOutput::operator*() const { return running ? (*value_).with_node(run
 
 NoGrad::NoGrad(bool off) : before_(on) { on = on && !off; }
 NoGrad::~NoGrad() { on = before_; }
+WithGrad::WithGrad() : before_(on) { on = true; }
+WithGrad::~WithGrad() { on = before_; }
 bool recording() { return on; }
 
 Tensor leaf(const Tensor& value) {

@@ -75,9 +75,13 @@ UpBlock::UpBlock(Module* parent, std::string name, const Options& o)
       up(this, "up", {.in = o.in, .out = o.out}),
       conv(this, "conv", {.in = o.out + o.skip, .out = o.out}) {}
 
-Tensor UpBlock::operator()(const Tensor& x, const Tensor& skip) const {
+// Both parts are copied into `joined`, and nothing else wants them: they are not held while the convolutions make the step's largest
+// tensors.
+Tensor UpBlock::operator()(const Tensor& x, Tensor skip) const {
   const Scope scope(*this);
-  return conv(concat({skip, fit(up(x), skip.dim(1), skip.dim(2))}, -1));
+  const Tensor joined = concat({skip, fit(up(x), skip.dim(1), skip.dim(2))}, -1);
+  skip = {};
+  return conv(joined);
 }
 
 Tensor fit(const Tensor& x, int64_t height, int64_t width) {

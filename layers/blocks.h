@@ -111,7 +111,7 @@ class UpBlock : public Module {
   using Options = UpBlockOptions;
   explicit UpBlock(const Options& options) : UpBlock(nullptr, "", options) {}
   UpBlock(Module* parent, std::string name, const Options& options);
-  Tensor operator()(const Tensor& x, const Tensor& skip) const;
+  Tensor operator()(const Tensor& x, Tensor skip) const;  // a skip that is moved in is given back before the convolutions
   const char* kind() const override { return "UpBlock"; }
 
   ConvTranspose2d up;

@@ -43,16 +43,23 @@ void write(const Tensor& w, const std::vector<double>& values) {
   w.copy_from(Tensor::from(w.shape(), values).to(w.dtype()).to(w.device()));
 }
 
+thread_local bool skipping = false;
+
 }  // namespace
+
+Skip::Skip() : before_(skipping) { skipping = true; }
+Skip::~Skip() { skipping = before_; }
 
 int64_t fan_in(const Shape& w) { return fan(w, w.size() - 1); }
 int64_t fan_out(const Shape& w) { return fan(w, w.size() - 2); }
 
 void constant(const Tensor& w, double value) { w.fill(value); }
 void uniform(const Tensor& w, double low, double high) {
+  if (skipping) return;
   w.copy_from(random_uniform(w.shape(), global_seed(), next_stream(), low, high, w.dtype()));
 }
 void normal(const Tensor& w, double mean, double deviation) {
+  if (skipping) return;
   w.copy_from(random_normal(w.shape(), global_seed(), next_stream(), mean, deviation, w.dtype()));
 }
 
@@ -69,6 +76,7 @@ void kaiming_uniform(const Tensor& w, const KaimingOptions& options) {
 void kaiming_normal(const Tensor& w, const KaimingOptions& options) { normal(w, 0, kaiming_deviation(w, options)); }
 
 void orthogonal(const Tensor& w, double gain) {
+  if (skipping) return;
   const int64_t rows = fan_in(w.shape()), columns = w.dim(-1), n = std::min(rows, columns), length = std::max(rows, columns);
   std::vector<double> a = random_normal({n, length}, global_seed(), next_stream(), 0, 1, Dtype::f64).to_vector<double>();
   orthonormalize(a, n, length);
@@ -80,6 +88,7 @@ void orthogonal(const Tensor& w, double gain) {
 }
 
 void sparse(const Tensor& w, int64_t connections, double deviation) {
+  if (skipping) return;
   const int64_t rows = fan_in(w.shape()), columns = w.dim(-1);
   Random random(global_seed(), next_stream());
   std::vector<double> values(static_cast<size_t>(w.size()), 0.0);

@@ -9,6 +9,17 @@
 
 namespace sono::init {
 
+// While it lives, this thread's initialisers draw nothing and leave values as they are: for a model whose weights are about to be loaded.
+class Skip {
+ public:
+  Skip();
+  ~Skip();
+  Skip(const Skip&) = delete;
+
+ private:
+  bool before_;
+};
+
 enum class Fan { in, out };
 int64_t fan_in(const Shape& weight);  // values that an output sums over; ShapeError below rank 2
 int64_t fan_out(const Shape& weight);

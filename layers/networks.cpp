@@ -37,9 +37,9 @@ std::vector<Tensor> UNet::encode(const Tensor& x) const {
 
 Tensor UNet::operator()(const Tensor& x) const {
   const Scope scope(*this);
-  const std::vector<Tensor> levels = encode(x);
-  Tensor y = levels.back();
-  for (size_t i = 0; i < decoder.size(); i++) y = decoder[i](y, levels[levels.size() - 2 - i]);
+  std::vector<Tensor> levels = encode(x);
+  Tensor y = std::move(levels.back());
+  for (size_t i = 0; i < decoder.size(); i++) y = decoder[i](y, std::move(levels[levels.size() - 2 - i]));
   return head(y);
 }
 
@@ -108,28 +108,6 @@ LstmClassifier::LstmClassifier(Module* parent, std::string name, const Options& 
 Tensor LstmClassifier::operator()(const Tensor& x) const {
   const Scope scope(*this);
   return fc(last(lstm(x).state.h));
-}
-
-Autoencoder::Autoencoder(Module* parent, std::string name, const Options& o)
-    : Module(parent, std::move(name)), encoder(this, "encoder"), decoder(this, "decoder") {
-  const std::vector<int64_t>& widths = checked("Autoencoder", o.widths);
-  for (size_t i = 1; i < widths.size(); i++) {
-    encoder.append<Linear>({.in = widths[i - 1], .out = widths[i]});
-    encoder.append<Relu>();
-  }
-  for (size_t i = widths.size(); i-- > 1;) {
-    decoder.append<Linear>({.in = widths[i], .out = widths[i - 1]});
-    if (i > 1) decoder.append<Relu>();
-  }
-}
-
-Tensor Autoencoder::encode(const Tensor& x) const {
-  const Scope scope(*this);
-  return encoder(x);
-}
-Tensor Autoencoder::decode(const Tensor& code) const {
-  const Scope scope(*this);
-  return decoder(code);
 }
 
 SonoNet::SonoNet(Module* parent, std::string name, const Options& o)

@@ -103,6 +103,18 @@ struct ConvArgs {
 extern Kernel<ConvArgs> conv2d, conv2d_input, conv2d_weight;  // D = kD = 1. _input writes x from y and w; _weight writes w (and bias) from x and y
 extern Kernel<ConvArgs> conv3d, conv3d_input, conv3d_weight;
 
+// Transposed convolution whose windows lie side by side (stride = kernel, no padding), into the channels first … first + O - 1 of y; the
+// others are left alone. x (N, D, H, W, C), w (kD, kH, kW, O, C), y (N, D kD, H kH, W kW, channels).
+//   y[n, d kD + u, i kH + v, j kW + t, first + o] = activation(bias[o] + sum over c of x[n,d,i,j,c] * w[u,v,t,o,c])
+struct UpConvArgs {
+  Tensor x, w, y;
+  int64_t first = 0;
+  Tensor bias = {};
+  Activation activation = Activation::none;
+  Tensor packed = {};  // w, as pack() of the entry that runs made it
+};
+extern Kernel<UpConvArgs> up_conv;
+
 // ---- pooling -------------------------------------------------------------------------------------------------------------------------
 // x (N, D, H, W, C), y (N, Do, Ho, Wo, C), index like y (i32): where in the D*H*W positions of its image a maximum was found (the first one;
 // NaN counts as the largest).

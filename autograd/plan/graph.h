@@ -32,7 +32,7 @@ struct Call {
   Attributes attributes = {};
   kernels::Activation activation = kernels::Activation::none;  // on the result, in the same pass
   std::vector<Call> then = {};                                 // elementwise calls that go on with the result, block by block
-  std::vector<int64_t> first = {};                             // concat: where each input begins along the axis
+  std::vector<int64_t> first = {};  // concat: where each input begins along the axis; transposed convolution: among the channels of output
 
   std::vector<Id> reads() const;  // values, those of `then` that are not made here included
   Id result() const { return then.empty() ? output : then.back().output; }
@@ -61,6 +61,8 @@ void remove_dead_calls(Graph& g);
 // Rewrites that keep the results up to rounding: norms folded, biases and activations absorbed, chains of maps joined, concatenations and
 // elementwise results put where their operands are.
 void simplify(Graph& g);
+
+bool writes_windows(const Graph& g, const Call& c);  // a transposed convolution that kernels::up_conv does
 
 // An attribute, or what it is if the call does not have it.
 int64_t integer(const Attributes& attributes, const char* name, int64_t missing = 0);

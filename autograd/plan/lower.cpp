@@ -211,6 +211,7 @@ class Lowering {
     const std::string& n = c.name;
     if (is_map(c)) return maps(c);
     if (n == "conv1d" || n == "conv2d" || n == "conv3d") return conv(c);
+    if (writes_windows(g, c)) return windows(c);
     if (n == "conv1d_input" || n == "conv2d_input" || n == "conv3d_input") return conv_transposed(c);
     if (n == "linear" || n == "matmul") return product(c);
     if (n == "lstm" || n == "gru" || n == "rnn" || n == "rnn_relu") return steps(c);
@@ -269,6 +270,16 @@ class Lowering {
     for (Map& m : activation(c.activation, y)) after.push_back(std::move(m));
     const int64_t flops = 2 * x.size() * (w.size() / std::max<int64_t>(1, w.dim(-1)));
     add_product<ConvArgs>(c, ops::is_flat(a) ? conv2d_input : conv3d_input, {a, &ConvArgs::w, c.inputs[1], {}, after}, flops);
+  }
+
+  void windows(const Call& c) {
+    const Tensor w = weights(c.inputs[1]), x = tensor(c.inputs[0]), y = tensor(c.output);
+    const auto volume = [](const Tensor& t) { return t.view(ops::with_3_spatial("conv", t.shape())); };
+    Shape ws(5 - w.shape().size(), 1);
+    ws.insert(ws.end(), w.shape().begin(), w.shape().end());
+    UpConvArgs a{volume(x), w.view(ws), volume(y), c.first.empty() ? 0 : c.first[0], c.inputs.size() > 2 ? tensor(c.inputs[2]) : Tensor{}};
+    a.activation = c.activation;
+    add_product<UpConvArgs>(c, up_conv, {a, &UpConvArgs::w, c.inputs[1], {}}, 2 * x.size() * (w.size() / std::max<int64_t>(1, w.dim(-1))));
   }
 
   void product(const Call& c) {

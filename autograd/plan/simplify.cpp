@@ -244,6 +244,23 @@ class Simplifier {
   std::vector<Id> writer_;  // by buffer: the place in g.calls
 };
 
+// Parts of a concatenation along the channels that a transposed convolution makes are written there by it.
+void write_beside(Graph& g, Call& concat) {
+  const int64_t axis = integer(concat.attributes, "axis");
+  if (axis + 1 != static_cast<int64_t>(g.shape(concat.output).size())) return;
+  const std::vector<int> reads = g.reads_of_buffers();
+  for (size_t k = 0; k < concat.inputs.size();) {
+    const Id part = concat.inputs[k], buffer = g.values[part].buffer;
+    const auto writer = std::find_if(g.calls.begin(), g.calls.end(), [&](const Call& c) { return c.output == part || g.values[c.result()].buffer == buffer; });
+    if (writer == g.calls.end() || !writes_windows(g, *writer) || reads[buffer] != 1 || !g.whole(part) || g.shape(writer->output) != g.shape(part)) {
+      k++;
+      continue;
+    }
+    writer->output = concat.output, writer->first = {concat.first[k]};
+    concat.inputs.erase(concat.inputs.begin() + static_cast<int64_t>(k)), concat.first.erase(concat.first.begin() + static_cast<int64_t>(k));
+  }
+}
+
 // The last call that reads each buffer; outputs are read after all.
 std::vector<Id> last_reads(const Graph& g) {
   std::vector<Id> last(g.buffers.size(), 0);
@@ -295,6 +312,21 @@ void reuse_operands(Graph& g) {
 
 }  // namespace
 
+// Windows side by side: stride = kernel, no padding, nothing left over, and nothing after it but a ReLU.
+bool writes_windows(const Graph& g, const Call& c) {
+  using kernels::Activation;
+  if (!is_transposed_conv(c) || integer(c.attributes, "groups", 1) != 1 || (c.activation != Activation::none && c.activation != Activation::relu))
+    return false;
+  const Shape &w = g.shape(c.inputs[1]), &x = g.shape(c.inputs[0]), &y = g.shape(c.output);
+  const auto each = [&](const char* name, size_t d) {
+    const std::vector<int64_t> sizes = integers(c.attributes, name);
+    return sizes[sizes.size() == 1 ? 0 : d];
+  };
+  for (size_t d = 0; d + 2 < w.size(); d++)
+    if (each("stride", d) != w[d] || each("padding", d) != 0 || each("dilation", d) != 1 || y[d + 1] != x[d + 1] * w[d]) return false;
+  return true;
+}
+
 void remove_dead_calls(Graph& g) {
   std::vector<bool> needed(g.buffers.size(), false);
   for (const Id v : g.outputs) needed[g.values[v].buffer] = true;
@@ -312,7 +344,7 @@ void simplify(Graph& g) {
   remove_dead_calls(g);
   Simplifier(g).run();
   for (Call& c : g.calls)
-    if (c.name == "concat") write_in_place(g, c);
+    if (c.name == "concat") write_in_place(g, c), write_beside(g, c);
   g.calls.erase(std::remove_if(g.calls.begin(), g.calls.end(), [](const Call& c) { return c.name == "concat" && c.inputs.empty(); }),
                 g.calls.end());
   reuse_operands(g);

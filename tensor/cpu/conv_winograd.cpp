@@ -69,8 +69,9 @@ struct Job {
     if (o + panel >= last) {
       if (d + 1 < last_plane)
         blocks.input_ahead(x, block, ready, ahead);
-      else if (block + 1 < last_block)
-        blocks.input_ahead(x, block + 1, start(first_plane), ahead);
+      else  // of this job or, most likely, of this thread's next one
+        blocks.input_ahead(x, block + 1 < last_block ? block + 1 : first_block + (last_block - first_block) * threads(), start(first_plane),
+                           ahead);
     }
     simd().winograd_products({f.positions, vs.data(), us.data(), static_cast<int64_t>(vs.size()), s.C, blocks.tiles_of(block), columns,
                               weights, m, ahead.data(), static_cast<int64_t>(ahead.size())});

@@ -20,11 +20,18 @@ struct Cut {
   int64_t batch;                   // blocks of tiles between two visits to the sums
   int64_t per_chunk, chunks;       // of blocks x planes
   Cut(const Winograd& f, const Shapes& s, int64_t items) {
-    const int64_t sums = s.kD * f.positions * sixteens(s.C) * sixteens(s.O) * 256,
-                  buffers = f.block * (s.kD * sixteens(s.C) + sixteens(s.O));
-    pairs = sums + buffers > cache ? f.pairs : 1;
-    parts = std::clamp<int64_t>(sums / pairs / (3 << 15), 1, sixteens(s.C));
-    channels = (sixteens(s.C) + parts - 1) / parts * 16;
+    constexpr int64_t room = cache * 27 / 32;  // of a job's sums, V and Z
+    const int64_t sums = s.kD * sums_floats(f, s.C, s.O), blocks = sixteens(s.C);
+    // All positions at once read x and y once, but their sums are large; one part of the positions and of the channels after the other does
+    // not get slower by reading more often where there are many products for each value read.
+    const auto fits = [&](int64_t each, int64_t n) {
+      const int64_t own = (blocks + n - 1) / n;
+      pairs = each, parts = n;
+      return (sums * own / blocks + f.block * (s.kD * own + sixteens(s.O))) / each <= room;
+    };
+    if (!fits(1, 1) && !(blocks > 1 && fits(1, 2)))
+      for (int64_t n = 1; n <= 16 && !fits(f.pairs, n) && n < blocks; n *= 2) {}
+    channels = (blocks + parts - 1) / parts * 16;
     parts = (s.C + channels - 1) / channels;
     const int64_t own = f.block * (channels / 16 + sixteens(s.O)) / pairs;
     batch = std::clamp<int64_t>(cache * 3 / 8 / own, 1, 4);

@@ -1,10 +1,12 @@
 // Matrix product on the CPU: 2 * batch * M * N * K FLOPs.
 //   bf16        operands rounded to bf16, where precision() says so (bf16_matmul.cpp)
 //   gemv        one row or one column, f32: one pass over the matrix, bound by the memory that it lies in
-//   tiles       register tiles of 6 x 16 (AVX2) or 14 x 32 (AVX-512) outputs, f32. Blocks of about 96 rows are the jobs; each goes through K
+//   tiles       register tiles of 6 x 16 (AVX2) or 14 x 32 (AVX-512) outputs, f32. Blocks of about 96 rows are the jobs; each goes through
+//   K
 //               in steps of 256, so that a panel of B (16 or 32 KB) stays in the first-level cache and a block of A (100 KB) in the second.
-//               B is copied to panels as wide as a tile unless it is small or used only a few times; A is copied to slivers as high as a
-//               tile where it is transposed or its rows would fight for the same lines of the cache.
+//               B is copied to panels as wide as a tile unless it is small or used only a few times; by each job for itself if it has all
+//               rows, else once for all. A is copied to slivers as high as a tile where it is transposed or its rows would fight for the
+//               same lines of the cache.
 //   eigen       Eigen's product (matmul_eigen.cpp), a rival; what f64 uses
 //   reference   three loops, f32 and f64
 #include "tensor/cpu/matmul.h"
@@ -49,23 +51,37 @@ Tensor copy_panels(const MatmulArgs& a, const MatmulSizes& s, int64_t first_pane
   const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width - first_panel, matrices = s.step_b ? s.batch : 1;
   const int64_t chunks = (panels + together - 1) / together, size = panels * size_of_panel(s);
   const Tensor memory({matrices * size});
-  parallel_for(matrices * chunks, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, s.K * width * together)), [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; i++) {
-      const int64_t p = i % chunks * together, n = (first_panel + p) * width, columns = std::min(together * width, s.N - n);
-      const float* b = a.b.data<float>() + i / chunks * s.step_b;
-      float* to = memory.data<float>() + i / chunks * size + p * size_of_panel(s);
-      if (columns % width) std::fill_n(to + columns / width * size_of_panel(s), s.K * width, 0.0f);
-      simd().panels(a.transpose_b ? b + n * s.K : b + n, a.transpose_b ? s.K : s.N, a.transpose_b, s.K, columns, width, size_of_panel(s), to);
-    }
-  });
+  parallel_for(matrices * chunks, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, s.K * width * together)),
+               [&](int64_t first, int64_t last) {
+                 for (int64_t i = first; i < last; i++) {
+                   const int64_t p = i % chunks * together, n = (first_panel + p) * width, columns = std::min(together * width, s.N - n);
+                   const float* b = a.b.data<float>() + i / chunks * s.step_b;
+                   float* to = memory.data<float>() + i / chunks * size + p * size_of_panel(s);
+                   if (columns % width) std::fill_n(to + columns / width * size_of_panel(s), s.K * width, 0.0f);
+                   simd().panels(a.transpose_b ? b + n * s.K : b + n, a.transpose_b ? s.K : s.N, a.transpose_b, s.K, columns, width,
+                                 size_of_panel(s), to);
+                 }
+               });
   return memory;
+}
+
+// Up to this many rows every job has them all, and copies the part of B that it needs, block by block, to its own second-level cache: B is
+// read once and nothing else goes through memory.
+constexpr int64_t rows_of_own_copy = 256;
+bool direct(const MatmulArgs& a, const MatmulSizes& s) {
+  const bool few_uses = s.M * (s.step_b ? 1 : s.batch) <= 24, small = s.K * s.N <= 16384;
+  return !a.transpose_b && (few_uses || small);
+}
+bool own_copy(const MatmulArgs& a, const MatmulSizes& s) {
+  const bool slivers = a.transpose_a && s.M > 64;  // of A, which every job would copy
+  return !a.packed && !direct(a, s) && !slivers && s.M <= rows_of_own_copy && (s.step_b || s.batch == 1);
 }
 
 Right right_operand(const MatmulArgs& a, const MatmulSizes& s) {
   const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width, size = size_of_panel(s);
   if (a.packed) return {a.packed, a.packed.data<float>(), width, size, s.step_b ? panels * size : 0};
-  const bool few_uses = s.M * (s.step_b ? 1 : s.batch) <= 24, small = s.K * s.N <= 16384;
-  if (a.transpose_b || (!few_uses && !small)) {
+  if (own_copy(a, s)) return {a.b, nullptr, width, 0, s.step_b};
+  if (!direct(a, s)) {
     const Tensor memory = copy_panels(a, s, 0);
     return {memory, memory.data<float>(), width, size, s.step_b ? panels * size : 0};
   }
@@ -83,19 +99,33 @@ struct Plan {
 };
 
 Plan plan(const MatmulArgs& a, const MatmulSizes& s) {
-  const int64_t width = width_of_panel(s.N), height = simd().lanes == 16 ? 14 : 6, most = simd().lanes == 16 ? 98 : 96;
+  const int64_t width = width_of_panel(s.N), height = simd().lanes == 16 ? 14 : 6;
+  const double flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K) * static_cast<double>(s.batch);
+  const int64_t most = height * (flops > 5e8 ? 32 : simd().lanes == 16 ? 7 : 16);
   Plan p{};
   const bool conflicts = s.K % 256 == 0 && s.K >= 512;
-  p.left = a.transpose_a ? (s.M > 64 ? Left::slivers : Left::columns) : conflicts && s.N >= 128 && s.M > height ? Left::slivers : Left::rows;
-  const int64_t blocks = (s.M + most - 1) / most;
+  p.left = a.transpose_a                             ? (s.M > 64 ? Left::slivers : Left::columns)
+           : conflicts && s.N >= 128 && s.M > height ? Left::slivers
+                                                     : Left::rows;
+  const int64_t blocks = own_copy(a, s) ? 1 : (s.M + most - 1) / most;
   p.rows = std::min(s.M, round_up((s.M + blocks - 1) / blocks, height));
-  p.columns = std::min<int64_t>(round_up(s.N, width), 512);
-  const double flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K) * static_cast<double>(s.batch);
-  const auto wanted = static_cast<int64_t>(std::min(8.0, flops / 1e6));
+  p.columns = std::min<int64_t>(round_up(s.N, width), own_copy(a, s) ? 256 : 4096);  // a job's slivers of A are copied once
+  const auto wanted = static_cast<int64_t>(flops > 5e8 ? 16.0 : std::min(8.0, flops / 1e6));
   const auto jobs = [&] { return s.batch * ((s.M + p.rows - 1) / p.rows) * ((s.N + p.columns - 1) / p.columns); };
+  while (p.left == Left::slivers && blocks > 1 && jobs() < wanted && p.rows > 8 * height) p.rows = round_up(p.rows / 2, height);
   while (jobs() < wanted && p.columns > 4 * width) p.columns = round_up(p.columns / 2, width);
-  while (jobs() < wanted && p.rows > 4 * height) p.rows = round_up(p.rows / 2, height);
+  while (blocks > 1 && jobs() < wanted && p.rows > 4 * height) p.rows = round_up(p.rows / 2, height);
   return p;
+}
+
+// B[k .. k + depth, n .. n + columns) as panels, in this thread's memory.
+const float* copy_block(const MatmulArgs& a, const MatmulSizes& s, const float* b, int64_t k, int64_t depth, int64_t n, int64_t columns) {
+  const int64_t width = width_of_panel(s.N), size = depth * width + 16, whole = columns / width;
+  float* to = scratch(1, round_up(columns, width) / width * size);
+  if (columns % width) std::fill_n(to + whole * size, size, 0.0f);
+  simd().panels(a.transpose_b ? b + n * s.K + k : b + k * s.N + n, a.transpose_b ? s.K : s.N, a.transpose_b, depth, columns, width, size,
+                to);
+  return to;
 }
 
 // y[m .. m + rows, n .. n + columns) of one matrix of the batch.
@@ -113,12 +143,16 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
       simd().slivers(from, lda, args.transpose_a, rows, depth, to);
       from = to;
     }
+    const float* own = right.data ? nullptr : copy_block(args, s, args.b.data<float>() + matrix * right.step, k, depth, n, columns);
     for (int64_t j = n; j < n + columns; j += width) {
       const int64_t wide = std::min(width, n + columns - j);
       const bool apart = right.last && wide < width;
-      const float* b = apart ? right.last + matrix * right.last_step + k * width
-                             : right.data + matrix * right.step + j / width * right.panel_step + k * right.ld;
-      simd().tiles({left, from, lda, b, apart ? width : right.ld, rows, wide, depth, y + j, s.N, bias && k == 0 ? bias + j : nullptr, k > 0});
+      const float* b = own     ? own + (j - n) / width * (depth * width + 16)
+                       : apart ? right.last + matrix * right.last_step + k * width
+                               : right.data + matrix * right.step + j / width * right.panel_step + k * right.ld;
+      const float* next = own || apart || j + 2 * width > n + columns ? nullptr : b + right.panel_step;
+      simd().tiles(
+          {left, from, lda, b, apart ? width : right.ld, rows, wide, depth, y + j, s.N, bias && k == 0 ? bias + j : nullptr, k > 0, next});
       if (args.activation != Activation::none && k + depth >= s.K)
         simd().activate(y + j, s.N, rows, wide, static_cast<cpu::Epilogue>(args.activation));
     }

@@ -1,6 +1,6 @@
-// Recurrent layers on the CPU, forward and backward, over whole sequences. A step is a product of a few rows (the sequences) with all of the
-// recurrent weights, 2 * N * H * gates * H FLOPs on 4 * gates * H^2 bytes: below some 8 sequences it is bound by the cache that the weights
-// lie in (1 MB for an LSTM of 256), beyond that by multiply-adds.
+// Recurrent layers on the CPU, forward and backward, over whole sequences. A step is a product of a few rows (the sequences) with all of
+// the recurrent weights, 2 * N * H * gates * H FLOPs on 4 * gates * H^2 bytes: below some 8 sequences it is bound by the cache that the
+// weights lie in (1 MB for an LSTM of 256), beyond that by multiply-adds.
 //   fused       f32. The weights are copied once to panels as wide as a register tile and stay in the cache for all T steps; a chunk of a
 //               step is one panel per gate, for the same hidden units, so that the gates' activations and the state are made while the
 //               product is in the first-level cache. Backward, a chunk first adds dgates weight^T to its units' gradient, then takes them
@@ -20,9 +20,7 @@ namespace {
 
 struct Sizes {
   int64_t N, T, H, G, width;  // width = G * H
-  explicit Sizes(const Tensor& y, Cell cell) {
-    N = y.dim(0), T = y.dim(1), H = y.dim(2), G = gates(cell), width = G * H;
-  }
+  explicit Sizes(const Tensor& y, Cell cell) { N = y.dim(0), T = y.dim(1), H = y.dim(2), G = gates(cell), width = G * H; }
 };
 
 // The order of the steps, and which sequences take part in them.
@@ -52,8 +50,8 @@ int64_t count_of(int64_t n, int64_t step) { return (n + step - 1) / step; }
 int64_t padded(int64_t n) { return n + 16; }
 
 // Asks for n values that will be read or written after the product: from step to step they lie far apart, no hardware foresees them.
-void fetch(const Tensor& t, int64_t offset, int64_t n) {
-  for (int64_t i = 0; t && i < n; i += 16) __builtin_prefetch(t.data<float>() + offset + i, 1);
+void fetch(const float* p, int64_t n) {
+  for (int64_t i = 0; p && i < n; i += 16) __builtin_prefetch(p + i, 1);
 }
 
 int64_t team(int64_t multiply_adds) { return multiply_adds >= 100'000 ? threads() : 1; }
@@ -130,20 +128,22 @@ struct Forward {
   void chunk(int64_t i, int64_t first, int64_t block) const {
     const int64_t U = units_of_chunk(), u = block * U, columns = std::min(U, s.H - u), rows = std::min(rows_of_chunk, s.N - first);
     float* r = cpu::scratch(1, s.G * rows_of_chunk * U);
+    const float *x = data<float>(a.x), *kept = a.kept && !a.kept.shares_memory_with(a.x) ? data<float>(a.kept) : nullptr;
+    const float *y = data<float>(a.y), *extra = data<float>(a.extra);
     for (int64_t n = first; n < first + rows; n++) {
-      const int64_t at = n * s.T + order.time(i);
-      for (int64_t g = 0; g < s.G; g++) fetch(a.x, at * s.width + g * s.H + u, columns), fetch(a.kept, at * s.width + g * s.H + u, columns);
-      fetch(a.y, at * s.H + u, columns), fetch(a.extra, at * s.H + u, columns);
+      const int64_t at = n * s.T + order.time(i), gate = at * s.width + u, state = at * s.H + u;
+      for (int64_t g = 0; g < s.G; g++) fetch(x + gate + g * s.H, columns), fetch(kept ? kept + gate + g * s.H : nullptr, columns);
+      fetch(y + state, columns), fetch(extra ? extra + state : nullptr, columns);
     }
     for (int64_t g = 0; g < s.G; g++)
-      product(h(i, first), padded(s.H), panels.data<float>() + (block * s.G + g) * size_of_panel(s.H), rows, columns, s.H, r + g * rows_of_chunk * U, U,
-              data<float>(bias, bias ? g * bias.dim(1) + u : 0), false);
+      product(h(i, first), padded(s.H), panels.data<float>() + (block * s.G + g) * size_of_panel(s.H), rows, columns, s.H,
+              r + g * rows_of_chunk * U, U, data<float>(bias, bias ? g * bias.dim(1) + u : 0), false);
     for (int64_t n = first; n < first + rows; n++) unit_step(i, n, u, columns, r + (n - first) * U);
   }
 
   void run() const {
     const int64_t blocks = count_of(s.H, units_of_chunk()), groups = count_of(s.N, rows_of_chunk);
-    cpu::for_each_step(s.T, blocks * groups, team(s.N * s.H * s.width),
+    cpu::for_each_step(s.T, blocks * groups, team(s.N * s.H * s.width), s.N <= 4,
                        [&](int64_t i, int64_t c) { chunk(i, c / blocks * rows_of_chunk, c % blocks); });
     for (int64_t n = 0; n < s.N; n++) std::copy_n(h(s.T, n), s.H, a.h.data<float>() + n * s.H);
   }
@@ -186,6 +186,18 @@ struct Backward {
             a.gh0.data<float>() + first * s.H + u, s.H, nullptr, true);
   }
 
+  void fetch_rows(int64_t i, int64_t first, int64_t rows, int64_t u, int64_t columns) const {
+    const float *kept = data<float>(a.kept), *gx = data<float>(a.gx), *gy = data<float>(a.gy), *before = data<float>(a.before);
+    const float *y = data<float>(a.y), *extra = data<float>(a.extra);
+    for (int64_t n = first; n < first + rows; n++) {
+      const int64_t at = n * s.T + order.time(i), gate = at * s.width + u, state = at * s.H + u;
+      const int64_t previous = (n * s.T + order.time(std::max<int64_t>(0, i - 1))) * s.H + u;
+      for (int64_t g = 0; g < s.G; g++) fetch(gx + gate + g * s.H, columns), fetch(kept ? kept + gate + g * s.H : nullptr, columns);
+      fetch(gy ? gy + state : nullptr, columns), fetch(before + state, columns), fetch(y + previous, columns);
+      fetch(extra ? extra + previous : nullptr, columns);
+    }
+  }
+
   void unit_step(int64_t i, int64_t n, int64_t u, int64_t columns) const {
     const int64_t at = n * s.T + order.time(i);
     float *gx = a.gx.data<float>() + at * s.width + u, *gr = gate(i, n) + u, *before = a.before.data<float>() + at * s.H + u;
@@ -197,11 +209,12 @@ struct Backward {
       const float* h = previous < 0 ? a.h0.data<float>() + state : a.y.data<float>() + previous * s.H + u;
       const float* c = !a.c0 ? h : previous < 0 ? a.c0.data<float>() + state : a.extra.data<float>() + previous * s.H + u;
       std::copy_n(h, columns, before);
+      const float* gy = data<float>(a.gy, at * s.H + u);
       float g[64], *gh = a.gh0.data<float>() + state;
-      for (int64_t j = 0; j < columns; j++) g[j] = gh[j] + (a.gy ? a.gy.data<float>()[at * s.H + u + j] : 0.0f);
+      for (int64_t j = 0; j < columns; j++) g[j] = gy ? gh[j] + gy[j] : gh[j];
       simd().cell_gradient(static_cast<CellKind>(a.cell),
-                           {g, data<float>(a.kept, at * s.width + u), data<float>(a.extra, at * s.H + u), a.y.data<float>() + at * s.H + u, c,
-                            data<float>(a.gc0, state), gh, gx, gr, columns, s.H});
+                           {g, data<float>(a.kept, at * s.width + u), data<float>(a.extra, at * s.H + u), a.y.data<float>() + at * s.H + u,
+                            c, data<float>(a.gc0, state), gh, gx, gr, columns, s.H});
     }
     if (a.gr)
       for (int64_t g = 0; g < s.G; g++) std::copy_n(gr + g * s.H, columns, a.gr.data<float>() + at * s.width + u + g * s.H);
@@ -211,19 +224,14 @@ struct Backward {
   void chunk(int64_t turn, int64_t first, int64_t block) const {
     const int64_t U = units_of_chunk(), u = block * U, columns = std::min(U, s.H - u), rows = std::min(rows_of_chunk, s.N - first);
     const int64_t i = s.T - 1 - turn;
-    for (int64_t n = first; i >= 0 && n < first + rows; n++) {
-      const int64_t at = n * s.T + order.time(i), before = n * s.T + order.time(std::max<int64_t>(0, i - 1));
-      for (int64_t g = 0; g < s.G; g++) fetch(a.kept, at * s.width + g * s.H + u, columns), fetch(a.gx, at * s.width + g * s.H + u, columns);
-      fetch(a.gy, at * s.H + u, columns), fetch(a.before, at * s.H + u, columns);
-      fetch(a.y, before * s.H + u, columns), fetch(a.extra, before * s.H + u, columns);
-    }
+    if (i >= 0) fetch_rows(i, first, rows, u, columns);
     if (turn > 0) to_state(i + 1, first, rows, block, u, columns);
     for (int64_t n = first; i >= 0 && n < first + rows; n++) unit_step(i, n, u, columns);
   }
 
   void run() const {
     const int64_t blocks = count_of(s.H, units_of_chunk()), groups = count_of(s.N, rows_of_chunk);
-    cpu::for_each_step(s.T + 1, blocks * groups, team(s.N * s.H * s.width),
+    cpu::for_each_step(s.T + 1, blocks * groups, team(s.N * s.H * s.width), false,
                        [&](int64_t turn, int64_t c) { chunk(turn, c / blocks * rows_of_chunk, c % blocks); });
   }
 };
@@ -301,9 +309,7 @@ bool fits(const RecurrentArgs& a) { return !a.packed; }
 void run(const RecurrentArgs& a) {
   if (a.c) a.c.copy_from(a.c0);
   const Sizes s(a.y, a.cell);
-  visit_real("recurrent", a.y.dtype(), [&]<class T>() {
-    parallel_for(s.N, 1, [&](int64_t n, int64_t) { sequence<T>(a, s, n); });
-  });
+  visit_real("recurrent", a.y.dtype(), [&]<class T>() { parallel_for(s.N, 1, [&](int64_t n, int64_t) { sequence<T>(a, s, n); }); });
 }
 
 // The gradients of a unit's p and r (r[2] of a GRU differs) from dh; dc in place; returns what goes to h directly.

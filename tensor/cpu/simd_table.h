@@ -143,6 +143,7 @@ struct Tiles {
   int64_t ldy;
   const float* bias = nullptr;
   bool accumulate = false;
+  const float* next = nullptr;  // a panel (depth rows, ldb apart) that is wanted after this one: it is asked for meanwhile
 };
 enum class Epilogue : uint8_t { none, relu, sigmoid, tanh };  // as kernels::Activation
 

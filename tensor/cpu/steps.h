@@ -13,12 +13,13 @@
 
 namespace sono::cpu {
 
-// f(step, chunk) for all chunks of step 0, then of step 1 …; team: how many threads may take part.
+// f(step, chunk) for all chunks of step 0, then of step 1 …; team: how many threads may take part. to_and_fro: every other step goes
+// through the chunks backwards; of weights that are larger than the cache, what the last step read most recently is then still there.
 template <class F>
-void for_each_step(int64_t steps, int64_t chunks, int64_t team, F&& f) {
+void for_each_step(int64_t steps, int64_t chunks, int64_t team, bool to_and_fro, F&& f) {
   if (team <= 1 || chunks <= 1) {
     for (int64_t s = 0; s < steps; s++)
-      for (int64_t c = 0; c < chunks; c++) f(s, c);
+      for (int64_t i = 0; i < chunks; i++) f(s, to_and_fro && s % 2 ? chunks - 1 - i : i);
     return;
   }
   struct alignas(64) Place {
@@ -27,10 +28,13 @@ void for_each_step(int64_t steps, int64_t chunks, int64_t team, F&& f) {
   const auto places = std::make_unique<Place[]>(static_cast<size_t>(chunks));
   alignas(64) std::atomic<int64_t> finished{0};  // chunks of all steps
   std::atomic<bool> failed{false};
-  const auto done = [&](int64_t step) { return failed.load(std::memory_order_relaxed) || finished.load(std::memory_order_acquire) >= step * chunks; };
+  const auto done = [&](int64_t step) {
+    return failed.load(std::memory_order_relaxed) || finished.load(std::memory_order_acquire) >= step * chunks;
+  };
   const auto wait = [&](int64_t step) {
     for (int spins = 0; !done(step); spins++) {
-      if (spins > 2000) std::this_thread::yield();
+      if (spins > 2000)
+        std::this_thread::yield();
 #if defined(__x86_64__)
       else
         __builtin_ia32_pause();
@@ -38,13 +42,13 @@ void for_each_step(int64_t steps, int64_t chunks, int64_t team, F&& f) {
     }
   };
   parallel_for(team, 1, [&](int64_t runner, int64_t) {
-    const int64_t own = runner * chunks / team;
+    const int64_t own = runner * chunks / team, end = (runner + 1) * chunks / team;
     for (int64_t s = finished.load(std::memory_order_acquire) / chunks; s < steps; s++) {
       wait(s);
       if (failed) return;
       int64_t mine = 0;
       for (int64_t i = 0; i < chunks; i++) {
-        const int64_t c = (own + i) % chunks;
+        const int64_t c = (to_and_fro && s % 2 ? end - 1 - i + chunks : own + i) % chunks;
         int64_t expected = s;
         if (!places[static_cast<size_t>(c)].step.compare_exchange_strong(expected, s + 1, std::memory_order_acq_rel)) continue;
         try {

@@ -117,6 +117,21 @@ TEST_CASE("f32 agrees with f64, forward and backward") {
   }
 }
 
+TEST_CASE("binary units: sigmoid of the product, and a draw that depends on seed, stream and place alone") {
+  for (bool transposed : {false, true})
+    for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+      const Tensor x = random_normal({20, 30}, 1, 0, 0, 1, dtype), bias = random_normal({17}, 1, 2, 0, 1, dtype);
+      const Tensor w = random_normal(transposed ? Shape{17, 30} : Shape{30, 17}, 1, 1, 0, 0.2, dtype);
+      const auto [p, sample] = sample_units(x, w, bias, transposed, 7, 3);
+      CHECK(difference(p, sigmoid(matmul(x, w, false, transposed) + bias)) < 1e-6);
+      const Tensor drawn = cast(random_uniform({20, 17}, 7, 3, 0, 1, dtype) < p, dtype);
+      CHECK(difference(sample, drawn) == 0);
+      CHECK(difference(sample_units(x, w, bias, transposed, 7, 3).sample, sample) == 0);
+      CHECK(difference(sample_units(x, w, bias, transposed, 7, 4).sample, sample) > 0);
+    }
+  CHECK_THROWS_AS(sample_units(Tensor::zeros({2, 3}), Tensor::zeros({4, 5}), {}, false, 0, 0), ShapeError);
+}
+
 TEST_CASE("the same bits twice, and no node is left alive") {
   const int64_t before = live_nodes();
   for (const OpCase& c : op_cases()) {

@@ -77,7 +77,7 @@ std::vector<Tensor*> tensors(Args& a) {
     return {&a.x, &a.scale, &a.shift, &a.y, &a.mean, &a.rstd, &a.add};
   else if constexpr (requires { a.index; })
     return {&a.x, &a.y, &a.index};
-  else if constexpr (requires { a.geometry; })
+  else if constexpr (requires { a.geometry; } || requires { a.first; a.w; })
     return {&a.x, &a.w, &a.y, &a.bias};
   else if constexpr (requires { a.transpose_a; })
     return {&a.a, &a.b, &a.y, &a.bias};

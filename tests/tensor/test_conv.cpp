@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "tests/tensor/kernel_check.h"
 
 using namespace sono;
@@ -181,4 +183,23 @@ TEST_CASE("convolution: a NaN of the weights reaches every pixel of its output c
 TEST_CASE("convolution of an empty batch: nothing is written, weights get no gradient") {
   check_all({0, 1, 5, 5, 3, 4, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true});
   check_all({0, 1, 5, 5, 16, 16, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true});
+}
+
+TEST_CASE("transposed convolution with windows side by side, among other channels") {
+  for (int64_t C : {1, 7, 16, 33})
+    for (int64_t O : {1, 7, 15, 16, 17, 31, 33, 64})
+      for (const std::array<int64_t, 3> kernel : {std::array<int64_t, 3>{1, 2, 2}, {2, 2, 2}, {1, 3, 1}}) {
+        const int64_t D = kernel[0], H = 3, W = C % 2 ? 5 : 17, before = O % 3, channels = before + O + C % 3;
+        kernels::UpConvArgs a{normal({2, D, H, W, C}, 1), normal({kernel[0], kernel[1], kernel[2], O, C}, 2),
+                              guarded({2, D * kernel[0], H * kernel[1], W * kernel[2], channels}, Dtype::f32), before};
+        if (C != 7) a.bias = normal({O}, 3);
+        if (O % 2) a.activation = kernels::Activation::relu;
+        const std::string repro = "C " + std::to_string(C) + " O " + std::to_string(O) + " kernel " + text(kernel);
+        check_kernel(kernels::up_conv, a, {&kernels::UpConvArgs::y}, repro);
+        const auto& entry = kernels::up_conv.choose(a);
+        kernels::UpConvArgs b = a;
+        b.packed = entry.pack(a), b.w = normal(a.w.shape(), 9), b.y = a.y.clone();  // w itself is not read
+        entry.run(a), entry.run(b);
+        CHECK_MESSAGE(std::memcmp(a.y.raw(), b.y.raw(), static_cast<size_t>(a.y.bytes())) == 0, repro, " packed");
+      }
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "layers/init.h"
 #include "layers/summary.h"
 #include "optim/trainer.h"
 #include "tensor/parallel.h"
@@ -173,12 +174,11 @@ Batch NetworkSystem::training_batch(const CachedDataset& data, const std::vector
   return make_batch(samples);
 }
 
-Tensor NetworkSystem::averaged(const Tensor& images) {
-  const EvalMode eval(*network_);
-  const Tensor p = to_device(activate(forward(*network_, to_device(images, device_))), Device::cpu);
+Tensor NetworkSystem::averaged(const Tensor& images, const std::function<Tensor(const Tensor&)>& pass) const {
+  const Tensor p = pass(images);
   if (!base().mirror) return p;
-  const Tensor q = to_device(activate(forward(*network_, to_device(flip(images, {2}), device_))), Device::cpu);
-  return (p + (spatial() ? flip(q, {2}) : q)) * 0.5;
+  const Tensor first = p.clone(), q = pass(flip(images, {2}));  // a plan's results lie in one place
+  return (first + (spatial() ? flip(q, {2}) : q)) * 0.5;
 }
 
 namespace {
@@ -188,10 +188,23 @@ Tensor case_of(const Tensor& all, int64_t i) { return all.rows(i, i + 1).view(Sh
 }  // namespace
 
 std::vector<Tensor> NetworkSystem::probabilities(const Tensor& images) {
-  const Tensor p = averaged(images);
+  const EvalMode eval(*network_);
+  const Tensor p = averaged(images, [this](const Tensor& x) { return activate(forward(*network_, x.to(device_))).to(Device::cpu); });
   std::vector<Tensor> each;
   for (int64_t i = 0; i < p.dim(0); i++) each.push_back(case_of(p, i));
   return each;
+}
+
+// One image at a time, by a plan.
+Tensor NetworkSystem::probabilities_of_one(const Tensor& image) {
+  if (device_ != Device::cpu) return probabilities(image).at(0);
+  const auto eager = [this](const Tensor& x) {
+    const EvalMode eval(*network_);
+    return activate(forward(*network_, x));
+  };
+  if (!plan_) plan_ = freeze(eager, image, {.check = false});
+  const NoGrad values;
+  return case_of(averaged(image, [this](const Tensor& x) { return (*plan_)(x); }), 0);
 }
 
 std::vector<std::pair<std::string, double>> NetworkSystem::validate(const CachedDataset& data, const std::vector<int64_t>& cases) {
@@ -249,10 +262,7 @@ Labels NetworkSystem::predict(const Sample& sample) {
   const Sample prepared = prepare(sample);
   const Fit fit(prepared.image.dim(0), prepared.image.dim(1), base().height, base().width, fit_mode());
   const Sample fitted = fit.sample(prepared);
-  const Tensor images = make_batch({fitted}).images;
-  if (device_ != Device::cpu) return decode(probabilities(images).at(0), fit, prepared);
-  if (!plan_) plan_ = freeze([this](const Tensor& x) { return averaged(x); }, images, {.check = false});
-  return decode(case_of((*plan_)(images), 0), fit, prepared);
+  return decode(probabilities_of_one(make_batch({fitted}).images), fit, prepared);
 }
 
 nlohmann::json NetworkSystem::describe() const { return {{"settings", settings_.to_json()}, {"mask_labels", mask_labels_}, {"categories", categories_}}; }
@@ -262,7 +272,10 @@ void NetworkSystem::load(const std::string& folder, const nlohmann::json& descri
   mask_labels_ = description.at("mask_labels").get<std::vector<std::string>>();
   categories_ = description.at("categories").get<std::vector<std::string>>();
   plan_.reset();
-  network_ = build();
+  {
+    const init::Skip weights_are_loaded;
+    network_ = build();
+  }
   load_weights(folder + "/model.safetensors", *network_);
 }
 

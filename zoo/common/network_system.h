@@ -76,14 +76,16 @@ class NetworkSystem : public System {
   std::shared_ptr<CachedDataset> cache(const Data& data) const;
   Batch make_batch(const std::vector<Sample>& samples) const;
   Batch training_batch(const CachedDataset& data, const std::vector<int64_t>& train, uint64_t seed, int64_t epoch, int64_t index) const;
-  Tensor averaged(const Tensor& images);                    // probabilities (N, …), mirrored passes averaged
+  // What `pass` gives for images, averaged with what it gives for their mirror images if the settings say so.
+  Tensor averaged(const Tensor& images, const std::function<Tensor(const Tensor&)>& pass) const;
   std::vector<Tensor> probabilities(const Tensor& images);  // one per case
+  Tensor probabilities_of_one(const Tensor& image);         // (1, H, W, C)
   std::vector<std::pair<std::string, double>> validate(const CachedDataset& data, const std::vector<int64_t>& cases);
 
   Settings settings_;
   std::vector<std::string> mask_labels_, categories_;
   std::unique_ptr<Module> network_;
-  std::optional<Plan> plan_;  // of averaged(), once predict() was asked; the weights must not change any more
+  std::optional<Plan> plan_;  // of a pass, once predict() was asked; whoever changes weights takes it away
   Device device_ = Device::cpu;
 };
 

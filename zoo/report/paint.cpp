@@ -15,26 +15,33 @@ uint8_t to_byte(float v) { return std::isnan(v) ? 0 : static_cast<uint8_t>(std::
 // Bilinear enlargement; centres of output pixels lie at (i + 1/2) / scale - 1/2 of the input.
 Tensor enlarge(const Tensor& image, int64_t scale) {
   const int64_t height = image.dim(0), width = image.dim(1), channels = image.rank() == 3 ? image.dim(2) : 1;
-  Tensor out({height * scale, width * scale, 3}, Dtype::u8);
-  const uint8_t* from = image.data<uint8_t>();
-  uint8_t* to = out.data<uint8_t>();
-  const auto place = [&](int64_t i, int64_t n) {
-    return std::clamp((static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5, 0.0, static_cast<double>(n - 1));
+  struct Place {
+    int64_t low, high;
+    float share;  // of the higher one
   };
-  for (int64_t y = 0; y < height * scale; y++)
-    for (int64_t x = 0; x < width * scale; x++) {
-      const double sy = place(y, height), sx = place(x, width);
-      const auto y0 = static_cast<int64_t>(sy), x0 = static_cast<int64_t>(sx), y1 = std::min(y0 + 1, height - 1),
-                 x1 = std::min(x0 + 1, width - 1);
-      const double fy = sy - static_cast<double>(y0), fx = sx - static_cast<double>(x0);
-      for (int64_t c = 0; c < 3; c++) {
-        const auto at = [&](int64_t j, int64_t i) {
-          return static_cast<double>(from[(j * width + i) * channels + std::min(c, channels - 1)]);
-        };
-        const double v = (1 - fy) * ((1 - fx) * at(y0, x0) + fx * at(y0, x1)) + fy * ((1 - fx) * at(y1, x0) + fx * at(y1, x1));
-        *to++ = static_cast<uint8_t>(std::lround(v));
-      }
+  const auto places = [&](int64_t n) {
+    std::vector<Place> all;
+    for (int64_t i = 0; i < n * scale; i++) {
+      const double at = std::clamp((static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5, 0.0, static_cast<double>(n - 1));
+      const auto low = static_cast<int64_t>(at);
+      all.push_back({low, std::min(low + 1, n - 1), static_cast<float>(at - static_cast<double>(low))});
     }
+    return all;
+  };
+  const std::vector<Place> rows = places(height), columns = places(width);
+  Tensor out({height * scale, width * scale, 3}, Dtype::u8);
+  std::vector<float> line(static_cast<size_t>(width * channels));
+  uint8_t* to = out.data<uint8_t>();
+  for (const Place& row : rows) {
+    const uint8_t *upper = image.data<uint8_t>() + row.low * width * channels, *lower = image.data<uint8_t>() + row.high * width * channels;
+    for (size_t i = 0; i < line.size(); i++) line[i] = (1 - row.share) * static_cast<float>(upper[i]) + row.share * static_cast<float>(lower[i]);
+    for (const Place& column : columns)
+      for (int64_t c = 0; c < 3; c++) {
+        const int64_t k = std::min(c, channels - 1);
+        const float left = line[static_cast<size_t>(column.low * channels + k)], right = line[static_cast<size_t>(column.high * channels + k)];
+        *to++ = static_cast<uint8_t>((1 - column.share) * left + column.share * right + 0.5f);
+      }
+  }
   return out;
 }
 
@@ -135,7 +142,8 @@ Polyline ellipse_line(const Ellipse& e) {
 double distance_to_segment(double x, double y, const std::array<double, 2>& p, const std::array<double, 2>& q) {
   const double dx = q[0] - p[0], dy = q[1] - p[1], length2 = dx * dx + dy * dy;
   const double t = length2 > 0 ? std::clamp(((x - p[0]) * dx + (y - p[1]) * dy) / length2, 0.0, 1.0) : 0;
-  return std::hypot(x - p[0] - t * dx, y - p[1] - t * dy);
+  const double u = x - p[0] - t * dx, v = y - p[1] - t * dy;
+  return std::sqrt(u * u + v * v);
 }
 
 void draw_all(const Tensor& canvas, const Labels& labels, int64_t scale, const Colour& colour, double width) {

@@ -1,47 +1,53 @@
-// Sums over logits (tensor/kernels.h). Logistic function, its slope and the cross-entropy share one exp and one division.
-#include "tensor/cpu/simd/vector.h"
-#include "tensor/scalar_math.h"
+// Sums over logits (tensor/kernels.h). Logistic function, its slope and the cross-entropy share one exp and one division: some 55
+// operations a value forward, 35 backward.
+#include "tensor/cpu/simd/math.h"
 
 namespace sono::cpu::SONO_ISA {
 namespace {
 
+template <int L>
 struct Logistic {
-  float s, slope, loss;  // 1 / (1 + exp(-x)), s (1 - s), max(x, 0) + log(1 + exp(-|x|))
+  using F = typename VectorOf<L>::Float;
+  F x, e, q;  // e = exp(-|x|), q = 1 / (1 + e)
 
-  SONO_INLINE explicit Logistic(float x) {
-    const float e = math::exp(x < 0 ? x : -x), u = 1 + e, q = 1 / u;
-    s = x < 0 ? e * q : q, slope = e * q * q;
-    loss = (x < 0 ? 0 : x) + (math::log(u) + (e - (u - 1)) * q);
+  explicit Logistic(F logit) : x(logit) {
+    e = exp_below_89<L>(x < 0.0f ? x : -x);
+    q = 1.0f / (e + 1.0f);
   }
+  F value() const { return x < 0.0f ? e * q : q; }                                    // 1 / (1 + exp(-x))
+  F slope() const { return e * q * q; }                                               // value (1 - value)
+  F loss(F t) const { return (x < 0.0f ? F{} : x) + log_of_one_plus<L>(e) - x * t; }  // max(x, 0) + log(1 + e) - x t
 };
+
+template <int L>
+inline void add(float* to, typename VectorOf<L>::Float v) {
+  store(to, load<typename VectorOf<L>::Float>(to) + v);
+}
 
 }  // namespace
 
 void logit_sums(const float* x, const float* t, int64_t n, int64_t wide, bool squared, float* sums) {
-  float* __restrict both = sums, * __restrict ours = sums + wide, * __restrict theirs = sums + 2 * wide, * __restrict loss = sums + 3 * wide;
-  for (int64_t first = 0; first < n; first += wide) {
-    const float *p = x + first, *y = t + first;
-#pragma omp simd
-    for (int64_t i = 0; i < smaller(wide, n - first); i++) {
-      const Logistic l(p[i]);
-      both[i] += l.s * y[i];
-      ours[i] += squared ? l.s * l.s : l.s;
-      theirs[i] += squared ? y[i] * y[i] : y[i];
-      loss[i] += l.loss - p[i] * y[i];
-    }
-  }
+  for (int64_t first = 0; first < n; first += wide)
+    for_each_vector(smaller(wide, n - first), [&]<int L>(int64_t i) {
+      using F = typename VectorOf<L>::Float;
+      const Logistic<L> l(load<F>(x + first + i));
+      const F s = l.value(), target = load<F>(t + first + i);
+      add<L>(sums + i, s * target);
+      add<L>(sums + wide + i, squared ? s * s : s);
+      add<L>(sums + 2 * wide + i, squared ? target * target : target);
+      add<L>(sums + 3 * wide + i, l.loss(target));
+    });
 }
 
 void logit_gradient(const float* x, const float* t, int64_t n, int64_t wide, bool squared, const float* g, float* gx) {
-  for (int64_t first = 0; first < n; first += wide) {
-    const float *p = x + first, *y = t + first;
-    float* __restrict out = gx + first;
-#pragma omp simd
-    for (int64_t i = 0; i < smaller(wide, n - first); i++) {
-      const Logistic l(p[i]);
-      out[i] = (g[i] * y[i] + g[wide + i] * (squared ? 2 * l.s : 1.0f)) * l.slope + g[3 * wide + i] * (l.s - y[i]);
-    }
-  }
+  for (int64_t first = 0; first < n; first += wide)
+    for_each_vector(smaller(wide, n - first), [&]<int L>(int64_t i) {
+      using F = typename VectorOf<L>::Float;
+      const Logistic<L> l(load<F>(x + first + i));
+      const F s = l.value(), target = load<F>(t + first + i), ours = load<F>(g + wide + i);
+      const F dice = load<F>(g + i) * target + (squared ? ours * 2.0f * s : ours);
+      store(gx + first + i, dice * l.slope() + load<F>(g + 3 * wide + i) * (s - target));
+    });
 }
 
 }  // namespace sono::cpu::SONO_ISA

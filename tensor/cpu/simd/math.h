@@ -20,7 +20,7 @@ inline typename VectorOf<L>::Float exp_below_89(typename VectorOf<L>::Float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  const I e = (I)shifted - 0x4B400000, half = e >> 1;  // two factors, so that results reach the denormals
+  const I e = (I)shifted - 0x4B400000, half = e >> 1;                // two factors, so that results reach the denormals
   return p * (F)((half + 127) << 23) * (F)((e - half + 127) << 23);  // of NaN p is NaN
 }
 
@@ -57,6 +57,25 @@ inline typename VectorOf<L>::Float tanh(typename VectorOf<L>::Float x) {
   q = q * z + 0.46312532f;
   q = q * z + 1.0f;
   return v * p / q;
+}
+
+// log(1 + e) for e in [0, 1], within 2 ulp: log(u) of u = 1 + e as rounded (tensor/scalar_math.h), and what the rounding lost; of NaN it is
+// NaN.
+template <int L>
+inline typename VectorOf<L>::Float log_of_one_plus(typename VectorOf<L>::Float e) {
+  using F = typename VectorOf<L>::Float;
+  const F u = e + 1.0f, lost = e - (u - 1.0f);
+  const auto high = u > 1.41421356f;
+  const F m = (high ? u * 0.5f : u) - 1.0f, n = high ? F{} + 1.0f : F{}, z = m * m;
+  F p = m * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  return m + (p * m * z + n * -2.12194440e-4f - z * 0.5f) + n * 0.693359375f + lost / u;
 }
 
 // A sigmoid for gates, whose error counts beside 1: within 2e-7, small values to no more digits than that.

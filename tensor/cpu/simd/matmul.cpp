@@ -90,6 +90,8 @@ void strip(const Tiles& t) {
   for (int64_t i = 0, r = 0, n = tiles_in(t.rows); i < n; i++) {
     const int64_t next = t.rows * (i + 1) / n;
     const float* a = left == Left::rows ? t.a + r * t.lda : left == Left::columns ? t.a + r : t.a + sliver(i, r, t.depth);
+    for (int64_t k = t.next ? t.depth * i / n : t.depth; k < t.depth * (i + 1) / n; k++)  // this tile's share of the next panel
+      for (int64_t o = 0; o < B * lanes; o += 16) __builtin_prefetch(t.next + k * t.ldb + o);
     tile_of<most_rows, B, left>(next - r, t, a, t.y + r * t.ldy);
     r = next;
   }
@@ -174,6 +176,7 @@ void panels(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t
     for (int64_t n = 0; n < columns; n += width) {
       const float* from = b + k * ldb + n;
       float* at = to + n / width * step + k * width;
+      if (k + 8 < depth) __builtin_prefetch(from + 8 * ldb);
       if (columns - n >= width)
         for (int64_t o = 0; o < width; o += lanes) store(at + o, load<Vec>(from + o));
       else
@@ -223,8 +226,7 @@ void combine(const float* matrix, int64_t K, int64_t ld, int64_t n, const float*
 void activate(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind) {
   if (kind == Epilogue::relu)
     apply(y, ldy, rows, columns, []<int L>(typename VectorOf<L>::Float v) { return v < 0.0f ? typename VectorOf<L>::Float{} : v; });
-  if (kind == Epilogue::sigmoid)
-    apply(y, ldy, rows, columns, []<int L>(typename VectorOf<L>::Float v) { return sigmoid<L>(v); });
+  if (kind == Epilogue::sigmoid) apply(y, ldy, rows, columns, []<int L>(typename VectorOf<L>::Float v) { return sigmoid<L>(v); });
   if (kind == Epilogue::tanh) apply(y, ldy, rows, columns, []<int L>(typename VectorOf<L>::Float v) { return tanh<L>(v); });
 }
 
