@@ -50,8 +50,10 @@ std::vector<double> for_columns(const Tensor& x, F&& f) {
 std::vector<int64_t> best_first(const std::vector<double>& scores) {
   std::vector<int64_t> order(scores.size());
   std::iota(order.begin(), order.end(), int64_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)]; });
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    const double first = scores[static_cast<size_t>(a)], second = scores[static_cast<size_t>(b)];
+    return first != second ? first > second : a < b;
+  });
   return order;
 }
 
