@@ -78,13 +78,14 @@ void GatedRbm::initialise(const Rbm& rbm, const Tensor& score) {
     if (std::isnan(s[j])) fail("the score of unit " + std::to_string(j) + " is not a number");
   std::vector<int32_t> order(s.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return s[static_cast<size_t>(a)] > s[static_cast<size_t>(b)]; });
+  const auto first = [&](int32_t a, int32_t b, bool larger) {  // equal scores: by number
+    const double x = s[static_cast<size_t>(a)], y = s[static_cast<size_t>(b)];
+    return x == y ? a < b : larger ? x > y : x < y;
+  };
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return first(a, b, true); });
   const std::vector<int32_t> best(order.begin(), order.begin() + options_.relevant);
   std::vector<int32_t> rest(order.begin() + options_.relevant, order.end());
-  std::stable_sort(rest.begin(), rest.end(), [&](int32_t a, int32_t b) {
-    const double x = s[static_cast<size_t>(a)], y = s[static_cast<size_t>(b)];
-    return x < y || (x == y && a < b);
-  });
+  std::sort(rest.begin(), rest.end(), [&](int32_t a, int32_t b) { return first(a, b, false); });
   rest.resize(static_cast<size_t>(options_.irrelevant));
   take_units(rbm, best, relevant), take_units(rbm, rest, irrelevant);
 }
