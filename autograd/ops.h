@@ -114,6 +114,10 @@ Tensor one_hot(const Tensor& index, int64_t classes, Dtype dtype = Dtype::f32); 
 // ---- matrix product (matmul.cpp) ---------------------------------------------------------------------------------------------------------------
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);  // (…, M, K) x (…, K, N); one of them may be (M, K)
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {});  // (…, in) x (in, out) + (out)
+// probability = sigmoid(x w + bias), (N, in) x (in, out) or, transpose_w, (out, in); sample = u < probability ? 1 : 0 with the u of
+// random_uniform(its shape, seed, stream), drawn where the product is written. No gradient: binary units, as contrastive divergence draws them.
+struct BinaryUnits { Tensor probability, sample; };
+BinaryUnits sample_units(const Tensor& x, const Tensor& w, const Tensor& bias, bool transpose_w, uint64_t seed, uint64_t stream);
 
 // ---- recurrent layers (recurrent.cpp): equations of tensor/kernels.h, weights (in, gates * H) and (H, gates * H), biases optional --------------------------
 struct RecurrentState {

@@ -48,7 +48,8 @@ class ConvRbm : public Module {
   Tensor weight, visible_bias, hidden_bias;
 
  private:
-  Tensor drive(const Tensor& v) const;  // I, its shape checked
+  Tensor drive(const Tensor& v) const;  // I; shape and values are checked
+  Tensor visible_energy(const Tensor& v) const;
   Options options_;
 };
 

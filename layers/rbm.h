@@ -65,6 +65,8 @@ class Rbm : public Module {
 
  private:
   void check(const char* function, const Tensor& t, int64_t width) const;
+  Tensor scaled(const Tensor& v) const;
+  Tensor visible_energy(const Tensor& v) const;
   Options options_;
 };
 

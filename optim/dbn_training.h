@@ -47,7 +47,7 @@ class UpDown : public BoltzmannLearner {
 };
 
 // Supervised training of any network that gives logits (N, classes), by a Trainer with SGD, cross-entropy, momentum.
-struct FineTuneOptions {
+struct DbnFineTuneOptions {
   int64_t epochs = 30, batch = 100;
   double rate = 0.1, momentum = 0.9, weight_decay = 1e-5;
   bool cosine = true;  // the rate falls to 0 along a cosine; false: constant
@@ -56,7 +56,7 @@ struct FineTuneOptions {
   std::string folder = {};
   bool resume = false;
 };
-Report fine_tune(Sequential& net, const Tensor& x, const Tensor& labels, const FineTuneOptions& options = {});  // labels (N) i32
+Report fine_tune(Sequential& net, const Tensor& x, const Tensor& labels, const DbnFineTuneOptions& options = {});  // labels (N) i32
 double accuracy(const Sequential& net, const Tensor& x, const Tensor& labels);
 
 }  // namespace sono

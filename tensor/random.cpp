@@ -1,5 +1,6 @@
 #include "tensor/random.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <numeric>
@@ -156,6 +157,24 @@ Tensor random_normal(Shape shape, uint64_t seed, uint64_t stream, double mean, d
   return fill_blocks(std::move(shape), dtype, seed, stream, [=](const std::array<uint32_t, 4>& u) {
     const auto a = box_muller(u[0], u[1]), b = box_muller(u[2], u[3]);
     return std::array<double, 4>{mean + deviation * a[0], mean + deviation * a[1], mean + deviation * b[0], mean + deviation * b[1]};
+  });
+}
+
+void random_bernoulli(const Tensor& probability, const Tensor& out, uint64_t seed, uint64_t stream) {
+  if (probability.size() != out.size() || probability.dtype() != out.dtype())
+    throw ShapeError("[random] probabilities " + to_string(probability.shape()) + " " + to_string(probability.dtype()) + " and draws " +
+                     to_string(out.shape()) + " " + to_string(out.dtype()) + " differ");
+  if (out.dtype() == Dtype::f32) {
+    parallel_for(out.size(), 1 << 15, [&, p = probability.data<float>(), y = out.data<float>()](int64_t first, int64_t last) {
+      cpu::simd().bernoulli(p + first, last - first, static_cast<uint64_t>(first), seed, stream, y + first);
+    });
+    return;
+  }
+  parallel_for(out.size(), 1 << 14, [&, p = probability.data<double>(), y = out.data<double>()](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i += 4) {
+      const std::array<uint32_t, 4> u = draw(seed, stream, static_cast<uint64_t>(i / 4));
+      for (int64_t j = i; j < std::min(i + 4, last); j++) y[j] = unit(u[static_cast<size_t>(j - i)]) < p[j] ? 1 : 0;
+    }
   });
 }
 

@@ -49,6 +49,9 @@ class Random {
 // Whole tensors, in parallel; value i depends on (seed, stream, i) alone.
 Tensor random_uniform(Shape shape, uint64_t seed, uint64_t stream, double low = 0, double high = 1, Dtype dtype = Dtype::f32);
 Tensor random_normal(Shape shape, uint64_t seed, uint64_t stream, double mean = 0, double deviation = 1, Dtype dtype = Dtype::f32);
+// Into `out`: 1 where the i-th of random_uniform(…, seed, stream) is below the i-th probability, else 0. f32 or f64, on the CPU; out may be
+// the probabilities themselves.
+void random_bernoulli(const Tensor& probability, const Tensor& out, uint64_t seed, uint64_t stream);
 
 // The generator that layers draw from when they are built and that dropout uses: one seed per program, streams in order of use.
 void set_seed(uint64_t seed);

@@ -1,6 +1,7 @@
 // Matrix products. With y = op(a) op(b), op the identity or a transposition, both gradients are matrix products again.
 #include "autograd/ops/common.h"
 #include "tensor/kernels.h"
+#include "tensor/random.h"
 
 namespace sono {
 
@@ -86,6 +87,24 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   std::vector<Edge> edges{{x, to_x}, {w, to_w}};
   if (bias) edges.push_back({bias, to_bias});
   return differentiable("linear", y, std::move(edges));
+}
+
+BinaryUnits sample_units(const Tensor& x, const Tensor& w, const Tensor& bias, bool transpose_w, uint64_t seed, uint64_t stream) {
+  check_same("sample_units", {&x, &w, &bias});
+  check_given("sample_units", {&w});
+  if (x.rank() != 2 || w.rank() != 2 || w.dim(transpose_w ? 1 : 0) != x.dim(1) || (bias && bias.shape() != Shape{w.dim(transpose_w ? 0 : 1)}))
+    throw ShapeError("[sample_units] input " + to_string(x.shape()) + ", weight " + to_string(w.shape()) + (transpose_w ? " transposed" : "") +
+                     (bias ? ", bias " + to_string(bias.shape()) : "") + " do not fit");
+  const NoGrad values;
+  if (x.device() != Device::cpu) {
+    const Tensor a = matmul(x, w, false, transpose_w), p = sigmoid(bias ? a + bias : a);
+    return {p, cast(to_device(random_uniform(p.shape(), seed, stream, 0, 1, p.dtype()), p.device()) < p, p.dtype())};
+  }
+  const Tensor p({x.dim(0), w.dim(transpose_w ? 0 : 1)}, x.dtype()), sample = Tensor::empty_like(p);
+  const bool fused = p.dtype() == Dtype::f32;  // the fast products of f64 draw nothing
+  kernels::matmul({x.detach(), w.detach(), p, false, transpose_w, bias.detach(), kernels::Activation::sigmoid, {}, fused ? sample : Tensor(), seed, stream});
+  if (!fused) random_bernoulli(p, sample, seed, stream);
+  return {p, sample};
 }
 
 }  // namespace sono

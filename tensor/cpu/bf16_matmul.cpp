@@ -68,7 +68,7 @@ Bf16Panels right_operand(const MatmulArgs& a, const MatmulSizes& s) {
 }  // namespace
 
 bool fits(const MatmulArgs& a) {
-  if (precision() != Precision::bf16 || a.y.dtype() != Dtype::f32) return false;
+  if (precision() != Precision::bf16 || a.y.dtype() != Dtype::f32 || a.sample) return false;
   const MatmulSizes s(a);
   return !a.packed || a.packed.size() == (s.step_b ? s.batch : 1) * Bf16Panels(s.K, s.N).words();
 }
