@@ -20,6 +20,25 @@ Tensor flatten(const Tensor& x) {
   return reshape(x, {x.dim(0), x.dim(0) ? x.size() / x.dim(0) : 0});
 }
 
+Tensor apply(UnitType units, const Tensor& x) {
+  switch (units) {
+    case UnitType::sigmoid:
+      return sigmoid(x);
+    case UnitType::tanh:
+      return tanh(x);
+    case UnitType::relu:
+      return relu(x);
+    case UnitType::linear:
+      break;
+  }
+  return x;
+}
+
+const char* to_string(UnitType units) {
+  constexpr const char* names[] = {"linear", "sigmoid", "tanh", "relu"};
+  return names[static_cast<size_t>(units)];
+}
+
 Tensor LeakyRelu::operator()(const Tensor& x) const {
   const Scope scope(*this);
   return leaky_relu(x, options_.slope);

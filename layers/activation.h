@@ -38,6 +38,11 @@ using Softplus = Unit<"Softplus", softplus>;
 using Softmax = Unit<"Softmax", softmax_over_channels>;
 using Flatten = Unit<"Flatten", flatten>;
 
+// Units by name, for networks whose options choose them.
+enum class UnitType : uint8_t { linear, sigmoid, tanh, relu };
+Tensor apply(UnitType units, const Tensor& x);
+const char* to_string(UnitType units);  // "sigmoid"
+
 struct LeakyReluOptions {
   double slope = 0.01;
 };

@@ -110,28 +110,6 @@ Tensor LstmClassifier::operator()(const Tensor& x) const {
   return fc(last(lstm(x).state.h));
 }
 
-Autoencoder::Autoencoder(Module* parent, std::string name, const Options& o)
-    : Module(parent, std::move(name)), encoder(this, "encoder"), decoder(this, "decoder") {
-  const std::vector<int64_t>& widths = checked("Autoencoder", o.widths);
-  for (size_t i = 1; i < widths.size(); i++) {
-    encoder.append<Linear>({.in = widths[i - 1], .out = widths[i]});
-    encoder.append<Relu>();
-  }
-  for (size_t i = widths.size(); i-- > 1;) {
-    decoder.append<Linear>({.in = widths[i], .out = widths[i - 1]});
-    if (i > 1) decoder.append<Relu>();
-  }
-}
-
-Tensor Autoencoder::encode(const Tensor& x) const {
-  const Scope scope(*this);
-  return encoder(x);
-}
-Tensor Autoencoder::decode(const Tensor& code) const {
-  const Scope scope(*this);
-  return decoder(code);
-}
-
 SonoNet::SonoNet(Module* parent, std::string name, const Options& o)
     : Module(parent, std::move(name)), features(this, "features"), adaptation(this, "adaptation") {
   const std::pair<int64_t, int> levels[] = {{1, 2}, {2, 2}, {4, 3}, {8, 3}, {8, 3}};  // width in features, convolutions

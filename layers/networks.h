@@ -3,6 +3,7 @@
 //
 //   UNet net({.in = 1, .out = 1, .widths = {16, 32, 64, 128}});
 //   Tensor logits = net(images);   // (8, 128, 192, 1) -> (8, 128, 192, 1)
+#include "layers/autoencoder.h"
 #include "layers/blocks.h"
 #include "layers/linear.h"
 #include "layers/recurrent.h"
@@ -102,25 +103,6 @@ class LstmClassifier : public Module {
 
   Lstm lstm;
   Linear fc;
-};
-
-struct AutoencoderOptions {
-  std::vector<int64_t> widths = {784, 500, 250};  // the input first, the code last
-};
-
-// [Hinton and Salakhutdinov, Science 2006] with ReLU: encoder and, mirrored, decoder; x (N, in) -> logits (N, in).
-// Paths: encoder.0.weight, encoder.2.weight …, decoder.0.weight …, as of PyTorch's Sequential.
-class Autoencoder : public Module {
- public:
-  using Options = AutoencoderOptions;
-  explicit Autoencoder(const Options& options = {}) : Autoencoder(nullptr, "", options) {}
-  Autoencoder(Module* parent, std::string name, const Options& options);
-  Tensor operator()(const Tensor& x) const { return decode(encode(x)); }
-  Tensor encode(const Tensor& x) const;
-  Tensor decode(const Tensor& code) const;
-  const char* kind() const override { return "Autoencoder"; }
-
-  Sequential encoder, decoder;
 };
 
 struct SonoNetOptions {
