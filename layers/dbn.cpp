@@ -34,7 +34,7 @@ Tensor Dbn::up(const Tensor& v, int64_t count) const {
   return h;
 }
 
-Tensor Dbn::down_step(const Tensor& h, int64_t layer) const {
+Tensor Dbn::below(const Tensor& h, int64_t layer) const {
   if (layer == layers() - 1) return top().visible_given_hidden(h);
   const Tensor drive = generative[static_cast<size_t>(layer)](h);
   return layer == 0 && options_.units == VisibleUnits::gaussian ? drive : sigmoid(drive);
@@ -44,7 +44,7 @@ Tensor Dbn::down(const Tensor& h, int64_t count) const {
   const Scope scope(*this);
   if (count > layers()) throw ShapeError("[dbn] there are " + std::to_string(layers()) + " layers, not " + std::to_string(count));
   Tensor v = h;
-  for (int64_t i = (count < 0 ? layers() : count) - 1; i >= 0; i--) v = down_step(v, i);
+  for (int64_t i = (count < 0 ? layers() : count) - 1; i >= 0; i--) v = below(v, i);
   return v;
 }
 
@@ -64,7 +64,7 @@ Tensor Dbn::generate(int64_t n, int64_t steps, Draw draw, const Tensor& start) c
   if (last == 0) return end.mean;
   v = end.sample;
   for (int64_t i = last - 1; i >= 0; i--) {
-    v = down_step(v, i);
+    v = below(v, i);
     if (i > 0) v = bernoulli(v, draw.of("down", static_cast<uint64_t>(i)));
   }
   return v;

@@ -35,6 +35,7 @@ class Dbn : public Module {
   Tensor up(const Tensor& v, int64_t layers = -1) const;
   // Means of the visible units from the units that `layers` layers lie below, by the generative model (top layer: the RBM's).
   Tensor down(const Tensor& h, int64_t layers = -1) const;
+  Tensor below(const Tensor& h, int64_t layer) const;  // one step: means of layer `layer` from the units above it
   Tensor reconstruct(const Tensor& v) const { return down(up(v)); }
 
   // n visible vectors (means of the last downward step): `steps` rounds of Gibbs sampling in the top RBM, then one pass of sampling
@@ -52,7 +53,6 @@ class Dbn : public Module {
   ModuleList<Linear> generative;
 
  private:
-  Tensor down_step(const Tensor& h, int64_t layer) const;  // means of the units below layer + 1
   Options options_;
 };
 

@@ -7,8 +7,10 @@
 // A learner is an Optimizer: its gradient is minus the usual statistics, -(<dE-terms>_data - <…>_model), averaged over the batch, and its
 // rule is momentum: v = m v + gradient + weight_decay w, w -= rate_t v. It may stand in a checkpoint like any other; its state also holds
 // chains, running means and the count of steps, so that a training that was stopped goes on to bitwise the same weights.
+// Deviations of Gaussian units (log_deviation) learn at a tenth of the rate.
 //
 // All draws are functions of (seed, step, place): the same on any number of threads.
+#include "layers/units.h"
 #include "optim/checkpoint.h"
 #include "optim/log.h"
 
@@ -43,24 +45,28 @@ class BoltzmannLearner : public Optimizer {
   int64_t steps() const { return steps_; }
   double momentum() const;
   const LearningRule& rule() const { return rule_; }
+  std::string recipe() const;  // kind, rule and settings as JSON: what must be the same on resuming
 
   NamedTensors state() const override;  // velocities, "learner.steps", "learner.activity" and what own_state() adds
   void load_state(const NamedTensors& state) override;
 
  protected:
   BoltzmannLearner(Module& model, const LearningRule& rule);
-  // Tensors of one step to the next beside weights and velocities (chains), by name; filled or replaced by take_state.
+  // What goes from one step to the next beside weights and velocities (chains), by name. take_state replaces it; what is not named is empty.
   virtual NamedTensors own_state() const { return {}; }
-  virtual void take_state(const std::string& name, const Tensor& value);
+  virtual void take_state(const NamedTensors& state);
+  using Settings = std::vector<std::pair<std::string, double>>;
+  virtual Settings own_settings() const { return {}; }  // for recipe()
 
   Draw draw(std::string_view purpose, uint64_t i = 0) const;  // of this step
-  // activity (hidden): batch means of P(h = 1 | data). Changes the gradient of the hidden bias; key: which bias, if there are several.
+  static void put_gradient(const Tensor& parameter, const Tensor& gradient);  // frozen parameters are passed over
+  // activity (hidden): batch means of P(h = 1 | data). Changes bias_gradient in place; key: which bias, if there are several.
   void add_sparsity(const Tensor& activity, const Tensor& bias_gradient, size_t key = 0);
 
   int64_t steps_ = 0, epoch_ = 0;
 
  private:
-  std::vector<std::string> state_names() const override { return {"velocity"}; }
+  std::vector<std::string> state_names() const override;
   void update(std::span<const kernels::OptimizerSlot> slots, double rate, double weight_decay) override;
   LearningRule rule_;
   std::vector<Tensor> activity_;  // running means

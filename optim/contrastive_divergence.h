@@ -39,8 +39,18 @@ class ContrastiveDivergence : public BoltzmannLearner {
 
  private:
   struct Workspace;
+  void hidden_of(const Tensor& u, const Tensor& probability, const Tensor& sample, Draw draw) const;
+  void visible_of(const Tensor& h, const Tensor& mean, const Tensor& sample, Draw draw) const;
+  void rescale(const Tensor& v, const Tensor& u, bool divide) const;
+  double run_chain();
+  double run_persistent_chains();
+  void temper(const Tensor& cold_visible, const Tensor& cold_hidden, uint64_t step);
+  void statistics();
+  void deviation_statistics();
+  void start_chains(const Tensor& batch);
   NamedTensors own_state() const override;
-  void take_state(const std::string& name, const Tensor& value) override;
+  void take_state(const NamedTensors& state) override;
+  Settings own_settings() const override;
   Rbm& rbm_;
   ContrastiveDivergenceOptions options_;
   Tensor chain_, hot_;  // hot_: the tempered copies, (temperatures - 1, chains, visible)

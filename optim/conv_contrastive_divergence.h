@@ -25,6 +25,7 @@ class ConvContrastiveDivergence : public BoltzmannLearner {
   const Tensor& negative() const { return negative_; }  // v_k of the last gradients
 
  private:
+  Settings own_settings() const override;
   ConvRbm& rbm_;
   ConvContrastiveDivergenceOptions options_;
   Tensor negative_;

@@ -36,7 +36,8 @@ class DbmLearning : public BoltzmannLearner {
 
  private:
   NamedTensors own_state() const override;
-  void take_state(const std::string& name, const Tensor& value) override;
+  void take_state(const NamedTensors& state) override;
+  Settings own_settings() const override;
   Dbm& dbm_;
   DbmLearningOptions options_;
   std::vector<Tensor> chains_;

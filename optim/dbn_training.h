@@ -42,6 +42,10 @@ class UpDown : public BoltzmannLearner {
   const char* kind() const override { return "up-down"; }
 
  private:
+  std::vector<Tensor> wake(const Tensor& v, double& error);
+  Tensor dream(const Tensor& v0);
+  void sleep(const Tensor& from);
+  Settings own_settings() const override { return {{"steps", static_cast<double>(options_.steps)}}; }
   Dbn& dbn_;
   UpDownOptions options_;
 };

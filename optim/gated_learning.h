@@ -4,7 +4,7 @@
 //   GatedLearning learning(gated, {.rule = {.rate = 0.005, .rate_decay = 0.01, .weight_decay = 5e-4, .sparsity_target = 0.15}});
 //   fit(learning, images, {.epochs = 100, .batch = 200});
 //
-// Data: mean-field inference of z, h1, h2. Chain: units drawn from these, v ~ P(v | z, h), then `steps` - 1 rounds of h | v, z; z | v, h;
+// Data: mean-field inference of z, h1, h2. Chain: h drawn from these means, z | v, h, v | z, h, then `steps` - 1 rounds of h | v, z; z | v, h;
 // v | z, h; the last v' is inferred by mean field again. With z, h the means:
 //   dW1 = -((z v)^T h1 - (z' v')^T h1') / N,  da1 = -mean(z v - z' v'),  db1 = -mean(h1 - h1'), and with 1 - z for component 2.
 #include "layers/gated_rbm.h"
@@ -26,8 +26,15 @@ class GatedLearning : public BoltzmannLearner {
   const char* kind() const override { return "gated contrastive divergence"; }
 
  private:
-  Tensor negative(const GatedRbm::Hidden& positive) const;
-  void set_gradients(const Rbm& rbm, const Tensor& v0, const Tensor& h0, const Tensor& v1, const Tensor& h1, size_t component);
+  Settings own_settings() const override;
+  struct Chain {
+    Tensor v, first_mean;
+  };
+  struct Seen {
+    Tensor v, h;
+  };
+  Chain run_chain(const Tensor& v0, const GatedRbm::Hidden& positive) const;
+  void component_gradients(const Rbm& rbm, const Seen& data, const Seen& chain, size_t key);
   GatedRbm& gated_;
   GatedLearningOptions options_;
 };
