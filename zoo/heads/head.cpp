@@ -77,23 +77,27 @@ void Head::fit(const Cases& cases) {
   check_cases(name(), cases);
   notes_.clear();
   Cases ready = cases;
-  if (standardize_) {
+  if (standardises()) {
     standardizer_ = Standardizer::fit(cases.x);
     if (const std::string message = standardizer_.message(); !message.empty()) notes_ = "[" + name() + "] " + message;
     ready.x = standardizer_(cases.x);
   }
   classes_ = cases.classes;
-  features_ = width(cases);
+  features_ = cases.x.dim(1);
   learn(ready);
 }
 
-Tensor Head::probabilities(const Tensor& x) const {
+Tensor Head::ready(const Tensor& x) const {
   if (classes_ == 0) throw Error("[" + name() + "] has learnt nothing yet; call fit first");
   if (x.rank() != 2 || x.dim(1) != features_)
     throw ShapeError("[" + name() + "] learnt " + std::to_string(features_) + " features, got x " + to_string(x.shape()));
   check_finite(name(), x);
-  return classify(standardize_ ? standardizer_(x) : x);
+  return standardises() ? standardizer_(x) : x;
 }
+
+Tensor Head::probabilities(const Tensor& x) const { return classify(ready(x)); }
+
+Tensor Head::part(const Tensor& x, const std::vector<int64_t>& rows, const std::vector<int64_t>&) const { return rows_of(x, rows); }
 
 std::vector<int> Head::predict(const Tensor& x) const {
   const Tensor p = probabilities(x);
@@ -112,7 +116,7 @@ nlohmann::json Head::describe() const {
 NamedTensors Head::tensors() const {
   if (classes_ == 0) throw Error("[" + name() + "] has learnt nothing that could be saved; call fit first");
   NamedTensors all = state();
-  if (standardize_)
+  if (standardises())
     for (const auto& [name, tensor] : standardizer_.tensors()) all.emplace_back("standardize." + name, tensor);
   return all;
 }
@@ -122,7 +126,7 @@ void Head::restore(const nlohmann::json& description, const NamedTensors& tensor
   classes_ = description.at("classes");
   features_ = description.at("features");
   if (classes_ < 2 || features_ < 1) throw FileError("[" + name() + "] the description has no categories or features; the file is damaged");
-  if (standardize_)
+  if (standardises())
     standardizer_ = Standardizer::from({{"mean", named_tensor(tensors, "standardize.mean")}, {"deviation", named_tensor(tensors, "standardize.deviation")}});
   take(tensors);
 }
@@ -134,12 +138,17 @@ const Tensor& named_tensor(const NamedTensors& tensors, const std::string& name)
 }
 
 // ---- the list --------------------------------------------------------------------------------------------------------------------------
+std::unique_ptr<Head> make_svm();
+std::unique_ptr<Head> make_linear_svm();
+std::unique_ptr<Head> make_mkl();
 std::unique_ptr<Head> make_lda();
+std::unique_ptr<Head> make_knn();
+std::unique_ptr<Head> make_logistic();
 
 namespace {
 
 struct Entry { const char* name; std::unique_ptr<Head> (*make)(); };
-constexpr Entry entries[] = {{"lda", make_lda}};
+constexpr Entry entries[] = {{"svm", make_svm}, {"linear-svm", make_linear_svm}, {"mkl", make_mkl}, {"lda", make_lda}, {"knn", make_knn}, {"logistic", make_logistic}};
 
 }  // namespace
 

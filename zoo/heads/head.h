@@ -2,7 +2,7 @@
 // A head turns features into categories: the classical classifiers that stand on texture features, on the codes of an autoencoder or on
 // the hidden units of a Boltzmann machine. All of them are deterministic: no random numbers, the same bits with any number of threads.
 //
-//   auto head = make_head("rbf-svm");
+//   auto head = make_head("svm");
 //   head->settings().set("C", "10");
 //   head->fit(x, y, 2, patients);            // x (N, F) f32; y 0 … classes - 1; the patient's number of each case, or none
 //   Tensor p = head->probabilities(x_new);   // (M, 2) f32, rows add up to 1
@@ -47,6 +47,9 @@ class Head {
   Tensor probabilities(const Tensor& x) const;           // (M, classes)
   std::vector<int> predict(const Tensor& x) const;       // the most probable category of each case
   const std::string& notes() const { return notes_; }    // of the last fit, one line: constant columns; empty: nothing to say
+  // Rows of x as features against the training cases `train`: for cross-validation. Only a precomputed kernel has columns to choose.
+  virtual Tensor part(const Tensor& x, const std::vector<int64_t>& rows, const std::vector<int64_t>& train) const;
+
   int classes() const { return classes_; }               // 0: not fitted
   int64_t features() const { return features_; }
 
@@ -61,7 +64,8 @@ class Head {
   virtual Tensor classify(const Tensor& x) const = 0;    // (M, classes) f32
   virtual NamedTensors state() const = 0;                // what was learnt; classes() and features() are known when it is taken back
   virtual void take(const NamedTensors& state) = 0;
-  virtual int64_t width(const Cases& cases) const { return cases.x.dim(1); }  // of the x that probabilities() takes
+  virtual bool standardises() const { return standardize_; }
+  Tensor ready(const Tensor& x) const;                   // checked against what was learnt, standardised
 
   Settings settings_;
 
@@ -76,7 +80,7 @@ class Head {
 // The tensor of that name, in its dtype; FileError if it is missing. For take().
 const Tensor& named_tensor(const NamedTensors& tensors, const std::string& name);
 
-// linear-svm, rbf-svm, kernel-svm, mkl, lda, knn, logistic. Error: unknown head 'svn'; did you mean …?
+// svm, linear-svm, mkl, lda, knn, logistic. Error: unknown head 'svn'; did you mean svm?
 std::unique_ptr<Head> make_head(const std::string& name);
 const std::vector<std::string>& head_names();
 std::unique_ptr<Head> load_head(const nlohmann::json& description, const NamedTensors& tensors);
