@@ -14,12 +14,6 @@ const std::vector<int64_t>& checked(const char* kind, const std::vector<int64_t>
   return widths;
 }
 
-void append_units(Sequential& net, UnitType units) {
-  if (units == UnitType::sigmoid) net.append<Sigmoid>();
-  if (units == UnitType::tanh) net.append<Tanh>();
-  if (units == UnitType::relu) net.append<Relu>();
-}
-
 template <class Options>
 UnitType code_units(const Options& o) {
   return o.code.value_or(o.hidden);
@@ -31,7 +25,31 @@ std::string description(const std::vector<int64_t>& widths, bool tied) {
   return text + (tied ? ", tied" : "");
 }
 
+// The layers of one type, in order.
+template <class T>
+std::vector<const T*> layers_in(const Sequential& net) {
+  std::vector<const T*> all;
+  for (size_t i = 0; i < net.size(); i++)
+    if (const auto* layer = dynamic_cast<const T*>(&net[i])) all.push_back(layer);
+  return all;
+}
+
+// Weights as they are elsewhere, dtype and device too.
+template <class Layer>
+void copy_into(Layer& layer, const Tensor& weight, const Tensor& bias) {
+  layer.to(weight.dtype());
+  layer.to(weight.device());
+  layer.weight.detach().copy_from(weight.detach());
+  layer.bias.detach().copy_from(bias.detach());
+}
+
 }  // namespace
+
+void append_units(Sequential& net, UnitType units) {
+  if (units == UnitType::sigmoid) net.append<Sigmoid>();
+  if (units == UnitType::tanh) net.append<Tanh>();
+  if (units == UnitType::relu) net.append<Relu>();
+}
 
 // ---- dense -----------------------------------------------------------------------------------------------------------------------------
 Autoencoder::Autoencoder(Module* parent, std::string name, const Options& o)
@@ -59,6 +77,27 @@ Tensor Autoencoder::decode(const Tensor& code) const {
   const Scope scope(*this);
   return decoder(code);
 }
+
+void Autoencoder::append_encoder(Sequential& net) const {
+  const auto from = layers_in<Linear>(encoder);
+  for (size_t i = 0; i < from.size(); i++) {
+    copy_into(net.append<Linear>({.in = options_.widths[i], .out = options_.widths[i + 1]}), from[i]->weight, from[i]->bias);
+    append_units(net, i + 1 < from.size() ? options_.hidden : code_units(options_));
+  }
+}
+
+void Autoencoder::append_decoder(Sequential& net) const {
+  const auto up = layers_in<Linear>(encoder), down = layers_in<Linear>(decoder);
+  const auto tied = layers_in<TiedLinear>(decoder);
+  for (size_t i = up.size(); i-- > 0;) {
+    const size_t k = up.size() - 1 - i;  // its place in the decoder
+    const NoGrad plain;
+    copy_into(net.append<Linear>({.in = options_.widths[i + 1], .out = options_.widths[i]}),
+              options_.tied ? transpose(up[i]->weight) : down[k]->weight, options_.tied ? tied[k]->bias : down[k]->bias);
+    if (i > 0) append_units(net, options_.hidden);
+  }
+}
+
 std::string Autoencoder::describe() const { return description(options_.widths, options_.tied); }
 
 TiedLinear::TiedLinear(Module* parent, std::string name, const Linear& encoder) : Module(parent, std::move(name)), encoder_(encoder) {
@@ -76,30 +115,60 @@ std::string TiedLinear::describe() const {
 
 // ---- convolutional
 // -----------------------------------------------------------------------------------------------------------------------
+namespace {
+
+// Of the encoder's layer i = 0 …, and of its mirror.
+ConvLayout layout_up(const ConvAutoencoderOptions& o, size_t i) {
+  return {.in = o.widths[i], .out = o.widths[i + 1], .kernel = o.kernel, .stride = o.stride, .padding = o.kernel / 2};
+}
+ConvTransposeLayout layout_down(const ConvAutoencoderOptions& o, size_t i) {  // output_padding: sizes that the stride divides come back
+  return {.in = o.widths[i + 1],
+          .out = o.widths[i],
+          .kernel = o.kernel,
+          .stride = o.stride,
+          .padding = o.kernel / 2,
+          .output_padding = o.stride - 1};
+}
+
+}  // namespace
+
 ConvAutoencoder::ConvAutoencoder(Module* parent, std::string name, const Options& o)
     : Module(parent, std::move(name)), encoder(this, "encoder"), decoder(this, "decoder"), options_(o) {
-  const std::vector<int64_t>& widths = checked("ConvAutoencoder", o.widths);
+  const size_t count = checked("ConvAutoencoder", o.widths).size() - 1;
   if (o.kernel < 1 || o.kernel % 2 == 0 || o.stride < 1 || o.stride > o.kernel)
     throw ShapeError("[ConvAutoencoder] kernel must be odd and stride from 1 to kernel, got " + std::to_string(o.kernel) + " and " +
                      std::to_string(o.stride));
   std::vector<const Conv*> layers;
-  for (size_t i = 1; i < widths.size(); i++) {
-    const ConvLayout layout{.in = widths[i - 1], .out = widths[i], .kernel = o.kernel, .stride = o.stride, .padding = o.kernel / 2};
-    layers.push_back(&encoder.append<Conv>(o.dimensions, layout));
-    append_units(encoder, i + 1 < widths.size() ? o.hidden : code_units(o));
+  for (size_t i = 0; i < count; i++) {
+    layers.push_back(&encoder.append<Conv>(o.dimensions, layout_up(o, i)));
+    append_units(encoder, i + 1 < count ? o.hidden : code_units(o));
   }
-  for (size_t i = widths.size(); i-- > 1;) {  // output_padding: sizes that the stride divides come back as they were
-    const ConvTransposeLayout layout{.in = widths[i],
-                                     .out = widths[i - 1],
-                                     .kernel = o.kernel,
-                                     .stride = o.stride,
-                                     .padding = o.kernel / 2,
-                                     .output_padding = o.stride - 1};
+  for (size_t i = count; i-- > 0;) {
     if (o.tied)
-      decoder.append<TiedConvTranspose>(*layers[i - 1], layout);
+      decoder.append<TiedConvTranspose>(*layers[i], layout_down(o, i));
     else
-      decoder.append<ConvTranspose>(o.dimensions, layout);
-    if (i > 1) append_units(decoder, o.hidden);
+      decoder.append<ConvTranspose>(o.dimensions, layout_down(o, i));
+    if (i > 0) append_units(decoder, o.hidden);
+  }
+}
+
+void ConvAutoencoder::append_encoder(Sequential& net) const {
+  const auto from = layers_in<Conv>(encoder);
+  for (size_t i = 0; i < from.size(); i++) {
+    copy_into(net.append<Conv>(options_.dimensions, layout_up(options_, i)), from[i]->weight, from[i]->bias);
+    append_units(net, i + 1 < from.size() ? options_.hidden : code_units(options_));
+  }
+}
+
+void ConvAutoencoder::append_decoder(Sequential& net) const {
+  const auto up = layers_in<Conv>(encoder);
+  const auto down = layers_in<ConvTranspose>(decoder);
+  const auto tied = layers_in<TiedConvTranspose>(decoder);
+  for (size_t i = up.size(); i-- > 0;) {
+    const size_t k = up.size() - 1 - i;
+    copy_into(net.append<ConvTranspose>(options_.dimensions, layout_down(options_, i)), options_.tied ? up[i]->weight : down[k]->weight,
+              options_.tied ? tied[k]->bias : down[k]->bias);
+    if (i > 0) append_units(net, options_.hidden);
   }
 }
 
@@ -124,7 +193,7 @@ std::string ConvAutoencoder::describe() const { return description(options_.widt
 TiedConvTranspose::TiedConvTranspose(Module* parent, std::string name, const Conv& encoder, const ConvTransposeLayout& layout)
     : Module(parent, std::move(name)), encoder_(encoder), layout_(layout) {
   parameter("bias", bias, Tensor({layout.out}));
-  const double bound = 1 / std::sqrt(static_cast<double>(init::fan_out(encoder.weight)));
+  const double bound = 1 / std::sqrt(static_cast<double>(init::fan_out(encoder.weight.shape())));
   init::uniform(bias, -bound, bound);
 }
 Tensor TiedConvTranspose::operator()(const Tensor& x) const {
@@ -203,21 +272,24 @@ namespace {
 void check_targets(const Tensor& x) {
   const double least = min(x).item(), most = max(x).item();
   if (!(least >= 0 && most <= 1))
-    throw Error("[autoencoder_loss] cross-entropy needs values in [0, 1], got " + std::to_string(least < 0 ? least : most) +
+    throw Error("[reconstruction_loss] cross-entropy needs values in [0, 1], got " + std::to_string(least < 0 ? least : most) +
                 "; scale the data, or use squared error with linear outputs");
 }
 
-// Summed over the values of a sample, mean over the batch.
-Tensor reconstruction(const Tensor& y, const Tensor& x, UnitType output, ReconstructionLoss kind) {
+}  // namespace
+
+Tensor reconstruction_loss(const Tensor& y, const Tensor& x, UnitType output, ReconstructionLoss kind) {
   const double samples = static_cast<double>(x.dim(0));
   if (kind == ReconstructionLoss::automatic)
     kind = output == UnitType::sigmoid ? ReconstructionLoss::cross_entropy : ReconstructionLoss::squared_error;
   if (kind == ReconstructionLoss::squared_error) return mse_loss(apply(output, y), x, Average::sum) / samples;
   if (output != UnitType::sigmoid)
-    throw Error(std::string("[autoencoder_loss] cross-entropy needs sigmoid outputs, these are ") + to_string(output));
+    throw Error(std::string("[reconstruction_loss] cross-entropy needs sigmoid outputs, these are ") + to_string(output));
   check_targets(x);
   return binary_cross_entropy(y, x, {.average = Average::sum}) / samples;
 }
+
+namespace {
 
 Tensor contraction(const Autoencoder& coder, const Tensor& code, const Tensor& x) {
   const auto& o = coder.options();
@@ -234,7 +306,7 @@ Tensor loss_of(const Coder& coder, const Tensor& x, const AutoencoderObjective& 
     throw ShapeError("[autoencoder_loss] expected (N, …) of at least one sample, got " + to_string(x.shape()));
   if (o.kl < 0 || o.l1 < 0 || o.contractive < 0) throw Error("[autoencoder_loss] the penalties' weights must not be negative");
   const Tensor noisy = corrupt(x, o.corruption, key.seed, key.stream), code = coder.encode(noisy);
-  Tensor loss = reconstruction(coder.decode(code), x.detach(), coder.options().output, o.reconstruction);
+  Tensor loss = reconstruction_loss(coder.decode(code), x.detach(), coder.options().output, o.reconstruction);
   if (o.kl > 0) loss = loss + kl_sparsity(code, o.kl_target) * o.kl;
   if (o.l1 > 0) loss = loss + l1_sparsity(code) * o.l1;
   if (o.contractive > 0) loss = loss + contraction(coder, code, noisy) * o.contractive;

@@ -12,6 +12,9 @@
 
 namespace sono {
 
+// Adds these units to the end of a network; nothing for linear ones.
+void append_units(Sequential& net, UnitType units);
+
 struct AutoencoderOptions {
   std::vector<int64_t> widths = {784, 500, 250};  // the input first, the code last
   UnitType hidden = UnitType::relu;               // of every layer but the output
@@ -32,6 +35,10 @@ class Autoencoder : public Module {
   Tensor encode(const Tensor& x) const;
   Tensor decode(const Tensor& code) const;                                                  // before the output's units
   Tensor reconstruct(const Tensor& x) const { return apply(options_.output, (*this)(x)); }  // after them
+  // Adds its layers to the end of another network, with copies of its weights (tied ones become free): from the input to the code, and from
+  // the code to what stands before the output's units.
+  void append_encoder(Sequential& net) const;
+  void append_decoder(Sequential& net) const;
   const char* kind() const override { return "Autoencoder"; }
   std::string describe() const override;
   const Options& options() const { return options_; }
@@ -63,6 +70,8 @@ class ConvAutoencoder : public Module {
   Tensor encode(const Tensor& x) const;
   Tensor decode(const Tensor& code) const;
   Tensor reconstruct(const Tensor& x) const { return apply(options_.output, (*this)(x)); }
+  void append_encoder(Sequential& net) const;
+  void append_decoder(Sequential& net) const;
   const char* kind() const override { return "ConvAutoencoder"; }
   std::string describe() const override;
   const Options& options() const { return options_; }
@@ -127,6 +136,9 @@ enum class ReconstructionLoss : uint8_t {
   squared_error
 };
 
+// Of y, before the output's units, against the clean x: summed over the values of a sample, averaged over the batch.
+Tensor reconstruction_loss(const Tensor& y, const Tensor& x, UnitType output, ReconstructionLoss kind = ReconstructionLoss::automatic);
+
 struct AutoencoderObjective {
   Corruption corruption = {};
   ReconstructionLoss reconstruction = ReconstructionLoss::automatic;
@@ -140,7 +152,7 @@ struct NoiseKey {
   uint64_t seed = 0, stream = 0;
 };
 
-// The reconstruction's loss, summed over the values of an image and averaged over the batch, plus the penalties. The target is x, clean.
+// The reconstruction's loss, plus the penalties. The target is x, clean.
 Tensor autoencoder_loss(const Autoencoder& coder, const Tensor& x, const AutoencoderObjective& objective = {}, const NoiseKey& key = {});
 Tensor autoencoder_loss(const ConvAutoencoder& coder, const Tensor& x, const AutoencoderObjective& objective = {},
                         const NoiseKey& key = {});

@@ -93,10 +93,13 @@ class DeconvolutionalNetwork : public Module {
 
  private:
   void check(const Tensor& y) const;
-  Tensor down(const Tensor& z, int64_t layer, const std::vector<Maps>& below) const;  // R z
-  Tensor up(const Tensor& e, int64_t layer, const std::vector<Maps>& below) const;    // R^T e
+  Tensor down(const Tensor& z, int64_t layer, const std::vector<Maps>& below) const;        // R z
+  Tensor up(const Tensor& e, int64_t layer, const std::vector<Maps>& below) const;          // R^T e
+  Tensor below_down(const Tensor& v, int64_t layer, const std::vector<Maps>& below) const;  // the part of R under the layer's own filters
+  Tensor below_up(const Tensor& e, int64_t layer, const std::vector<Maps>& below) const;
+  void step(int64_t layer, const std::vector<Maps>& below, Tensor& z, Tensor& error, Tensor& curvature) const;
   Maps infer_layer(const Tensor& y, int64_t layer, const std::vector<Maps>& below) const;
-  void update_filters(const Tensor& y, int64_t layer, const std::vector<Maps>& maps, int64_t steps);
+  void update_filters(const Tensor& y, int64_t layer, const std::vector<Maps>& below, const Tensor& z, int64_t steps);
   Options options_;
 };
 

@@ -5,8 +5,7 @@
 //   auto [h1, h2] = net(x1, x2);                        // (N, 5) each
 //   backward(-canonical_correlation(h1, h2));           // the trace norm: all canonical correlations, summed
 //   LinearCca cca;  cca.fit(h1, h2, {.components = 5});  auto [p1, p2] = cca.transform(h1, h2);
-#include "layers/activation.h"
-#include "layers/sequential.h"
+#include "layers/autoencoder.h"
 
 namespace sono {
 

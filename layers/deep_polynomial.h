@@ -16,24 +16,24 @@ namespace sono {
 struct DeepPolynomialOptions {
   int64_t degree = 2;       // layers; units of layer t are polynomials of degree t of the inputs
   int64_t first = 0;        // units of layer 1: the leading principal directions; 0: all that the inputs have
-  int64_t width = 0;        // units of each further layer at most; 0: all candidates that are independent
-  int64_t candidates = 0;   // products looked at per layer at most, of the units first chosen; 0: all
-  double tolerance = 1e-6;  // a product of which less than this part is new is dependent and left out
-  double ridge = 1e-3;      // of the output layer: lambda / N of the units' mean square, which is 1
+  int64_t width = 0;        // units of each further layer at most; 0: all products that are independent
+  double tolerance = 1e-6;  // a product of whose norm less than this part is new counts as dependent and is left out
+  double ridge = 1e-3;      // of the output layer
 };
 
-// x (N, d) is standardised (mean 0, deviation 1 on the training samples).
-//   F1 = [1, U sqrt(N)], U the leading left singular vectors of x (economy SVD).
-//   Layer t: the products F(t-1)_i * F1_j, made orthogonal to everything before and scaled to mean square 1. With targets the next unit is
-//   the product of which the new part explains most of what is still unexplained of them, without targets the one with the largest new
-//   part. Output: ridge regression from all units to the targets (classes: one column each, 1 for the sample's class and 0 for the others).
-// For new samples the products, their coefficients and the scales are replayed.
-// Errors, in one line each: NaN or infinite values, an input of no variance, fewer samples than units of layer 1 and the constant, fewer
-// than two samples, one class only, targets that do not belong to x.
+// x (N, d) is standardised: mean 0 and deviation 1 on the training samples.
+//   F1 = sqrt(N) U, U the leading left singular vectors of x; with them goes the constant 1.
+//   Layer t: the products F(t-1)_i * F1_j, made orthogonal to all units so far and scaled to mean square 1. The next unit is the product
+//   whose new part explains most of what is left of the targets; without targets or without a width, the one whose new part is largest.
+//   Output: predict(x) = w0 + sum of w_k F_k, w0 the targets' mean, w_k = (F_k^T targets / N) / (1 + ridge): ridge regression, as the units
+//   are orthogonal. Classes: one column each, 1 for samples of the class and 0 for the others; the largest value says which.
+// For new samples the products, their coefficients and scales are replayed.
+// Errors, in one line each: NaN or infinite values, an input that does not vary, one class only, targets that do not belong to x, and fewer
+// samples than units of layer 1 and the constant (set `first`).
 class DeepPolynomial {
  public:
   using Options = DeepPolynomialOptions;
-  explicit DeepPolynomial(const Options& options = {});
+  explicit DeepPolynomial(const Options& options = Options());
   ~DeepPolynomial();
   DeepPolynomial(DeepPolynomial&&) noexcept;
   DeepPolynomial& operator=(DeepPolynomial&&) noexcept;
@@ -56,6 +56,7 @@ class DeepPolynomial {
 
  private:
   struct Model;
+  const Model& model() const;  // Error: not fitted
   Options options_;
   std::unique_ptr<Model> model_;
 };
@@ -70,13 +71,16 @@ class StackedDeepPolynomial {
   std::vector<Tensor> layers(const Tensor& x) const;  // of the last network
   Tensor predict(const Tensor& x) const;
   size_t size() const { return networks_.size(); }
+  int64_t columns() const;  // of features()
   const DeepPolynomial& operator[](size_t i) const { return networks_.at(i); }
   State state() const;  // "0/…", "1/…" …
   void load(const State& state);
 
  private:
   Tensor below(const Tensor& x) const;  // the last network's input
+  std::vector<DeepPolynomialOptions> options_;
   std::vector<DeepPolynomial> networks_;
+  std::vector<Tensor> inputs_;  // (columns) i32: which features of the network below are taken; one less than the networks
 };
 
 }  // namespace sono

@@ -118,21 +118,24 @@ Sgd::Sgd(Parameters parameters, SgdOptions options)
     : Optimizer(std::move(parameters), options.rate, options.weight_decay, options.groups), options_(std::move(options)) {
   check(kind(), options_.rate >= 0 && options_.weight_decay >= 0, positive_rate);
   check(kind(), options_.momentum >= 0 && options_.momentum < 1, "momentum must be at least 0 and below 1");
-  check(kind(), !options_.nesterov || (options_.momentum > 0 && options_.dampening == 0), "nesterov needs a momentum and no dampening");
+  check(kind(), !options_.nesterov || ((options_.momentum > 0 || options_.momentum_at) && options_.dampening == 0),
+        "nesterov needs a momentum and no dampening");
   check(kind(), !options_.sutskever || options_.momentum > 0, "sutskever needs a momentum to rise to");
+  check(kind(), !options_.sutskever || !options_.momentum_at, "sutskever and momentum_at are two schedules; choose one");
 }
 std::vector<std::string> Sgd::state_names() const {
-  return options_.momentum != 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+  return options_.momentum != 0 || options_.momentum_at ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
 }
 void Sgd::update(std::span<const kernels::OptimizerSlot> slots, double rate, double weight_decay) {
   const auto run = [&](std::span<const kernels::OptimizerSlot> some, double momentum) {
     kernels::sgd_step({some, rate, momentum, options_.dampening, weight_decay, options_.nesterov});
   };
-  if (!options_.sutskever) return run(slots, options_.momentum);
+  if (!options_.sutskever && !options_.momentum_at) return run(slots, options_.momentum);
   while (!slots.empty()) {  // runs of parameters that were changed equally often: nearly always one run
     const auto other = std::find_if(slots.begin(), slots.end(), [&](const auto& s) { return s.step != slots[0].step; });
     const size_t n = static_cast<size_t>(other - slots.begin());
-    run(slots.first(n), sutskever_momentum(slots[0].step - 1, options_.momentum));
+    const int64_t step = slots[0].step - 1;
+    run(slots.first(n), options_.momentum_at ? options_.momentum_at(step) : sutskever_momentum(step, options_.momentum));
     slots = slots.subspan(n);
   }
 }

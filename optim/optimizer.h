@@ -97,6 +97,7 @@ struct SgdOptions {
   double rate = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
   bool nesterov = false, sutskever = false;
   std::vector<ParameterGroup> groups = {};
+  std::function<double(int64_t step)> momentum_at = {};  // the momentum of step t = 0, 1, … in place of both: schedules::momentum(…)
 };
 double sutskever_momentum(int64_t t, double most);
 class Sgd : public Optimizer {

@@ -7,7 +7,7 @@
 //                               AutoencoderTraining{.epochs = 20, .objective = {.corruption = {Noise::masking, 0.25}}});
 //   stack.add<AutoencoderLayer>(…{500, 250}…);
 //   DeepClassifier net(stack, {784}, {.classes = 2});
-//   StackedReport report = train_stacked(stack, net, {.unlabelled = all, .x = x, .y = y}, {.folder = "run"});   // pre-trains, fine-tunes
+//   Report report = train_stacked(stack, net, {.unlabelled = all, .x = x, .y = y}, {.folder = "run"});   // pre-trains, fine-tunes
 //
 // The folder has stage1.safetensors … (each layer, when it is done), stage1/ … (its training) and the fine-tuning's files as the Trainer
 // leaves them. Killed at any moment and called again with resume, it gives bitwise the same weights.
@@ -160,7 +160,7 @@ struct LabelledData {
   Tensor unlabelled = {};                                             // (M, …): for pre-training; empty: x
   Tensor x = {}, y = {};                                              // (N, …); (N) i32 classes
   Tensor side = {};                                                   // (N, side), if the classifier wants it
-  Tensor validation_x = {}, validation_y = {}, validation_side = {};  // optional: the epoch with the best accuracy is kept
+  Tensor validation_x = {}, validation_y = {}, validation_side = {};  // optional
 };
 
 struct FineTuneOptions {
@@ -184,7 +184,8 @@ struct StackedOptions {
   std::function<void(const EpochReport&)> on_epoch = {};  // of the fine-tuning
 };
 
-// Supervised training of the classifier as it is. Score of the validation: "accuracy", and "loss".
+// Supervised training of the classifier as it is, by cross-entropy. The epoch with the best validation "accuracy" is kept; without
+// validation data the one with the lowest training loss.
 Report fine_tune(DeepClassifier& net, const LabelledData& data, const StackedOptions& options = {});
 
 // Everything in one call: pre-trains the stack, gives its weights to the network, fine-tunes it.

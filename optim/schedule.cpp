@@ -54,6 +54,12 @@ Schedule warm_up(int64_t steps, Schedule then, double start) {
   if (steps < 0) throw Error("[warm_up] wants a number of steps that is not negative, got " + std::to_string(steps));
   return [=](int64_t t) { return t < steps ? then(0) * (start + (1 - start) * part_of(t, steps)) : then(t - steps); };
 }
+Schedule momentum(int64_t steps, double before, double after) {
+  if (steps < 0) throw Error("[momentum] wants a number of steps that is not negative, got " + std::to_string(steps));
+  for (const double value : {before, after})
+    if (!(value >= 0 && value < 1)) throw Error("[momentum] must be at least 0 and below 1, got " + std::to_string(value));
+  return [=](int64_t t) { return t < steps ? before : after; };
+}
 }  // namespace schedules
 
 Plateau::Plateau(PlateauOptions options)

@@ -28,6 +28,9 @@ Schedule cosine(int64_t total,
 Schedule one_cycle(int64_t total, double rising = 0.3, double start_divisor = 25, double end_divisor = 1e4);
 // then(0) * (start + (1 - start) t / steps) while t < steps, afterwards then(t - steps).
 Schedule warm_up(int64_t steps, Schedule then = constant(), double start = 0);
+// Of the momentum (SgdOptions::momentum_at), not the rate: `before` for the first `steps` steps, `after` from then on [Hinton, "A practical
+// guide to training restricted Boltzmann machines", 2010: 0.5, then 0.9].
+Schedule momentum(int64_t steps, double before = 0.5, double after = 0.9);
 }  // namespace schedules
 
 // Lowers the rate when a score has stopped getting better for more than `patience` looks (PyTorch's ReduceLROnPlateau, relative threshold).
