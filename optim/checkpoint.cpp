@@ -183,9 +183,9 @@ void load_checkpoint(const std::string& path, Training& t) {
   set_next_stream(stream);
 }
 
-void save_weights(const std::string& path, const Module& model, const Metadata& notes) {
-  write(path, weights_format, model.state(), notes);
-}
+void save_weights(const std::string& path, const State& weights, const Metadata& notes) { write(path, weights_format, weights, notes); }
+
+void save_weights(const std::string& path, const Module& model, const Metadata& notes) { save_weights(path, model.state(), notes); }
 
 WeightsFile read_weights(const std::string& path) {
   TensorFile file = read(path);

@@ -32,6 +32,7 @@ void load_checkpoint(const std::string& path, Training& training);  // sets the 
 
 // The weights alone. notes go into __metadata__ (the system's name, its options …).
 void save_weights(const std::string& path, const Module& model, const Metadata& notes = {});
+void save_weights(const std::string& path, const State& weights, const Metadata& notes = {});  // of what is no Module; names without a slash
 
 struct WeightsFile {
   State weights;

@@ -99,7 +99,7 @@ TEST_CASE("every system has a card, settings of its own, and an error that helps
     CHECK(system->card().name == entry.name);
     const std::string text = card_text(system->card(), system->settings());
     CHECK(text.find("Not for diagnosis") != std::string::npos);
-    CHECK(text.find("epochs") != std::string::npos);
+    CHECK(text.find("validation") != std::string::npos);
     CHECK(system->default_source().starts_with("sim:"));
   }
   CHECK(message_of([] { make_system("unett"); }) == "unknown system 'unett'; did you mean unet?");

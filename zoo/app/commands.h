@@ -44,6 +44,16 @@ struct BenchCall {
 };
 void bench(const BenchCall& call);
 
+struct ExperimentCallLine {
+  std::string name, data, json;  // name empty: lists them
+  std::vector<std::string> set;  // "KEY=VALUE"
+  uint64_t seed = 0;
+  bool quick = false;
+};
+void experiment(const ExperimentCallLine& call);
+
+void apply_settings(Settings& settings, const std::vector<std::string>& assignments);  // "KEY=VALUE" each
+
 void list_systems();
 void show_card(const std::string& system);
 void inspect(const std::string& path);

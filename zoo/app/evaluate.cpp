@@ -42,15 +42,17 @@ void evaluate(const EvaluateCall& call) {
   const Chosen chosen = choose(call, run.config, *run.system);
   EvaluateOptions options = run.system->evaluation();
   options.data = chosen.name;
-  const Scores scores = zoo::evaluate(*chosen.set, chosen.cases, [&](const Sample& s) { return run.system->predict(s); }, options);
+  Scores scores;
+  const std::vector<Beside> beside = evaluate_beside(*run.system, *chosen.set, chosen.cases, options, scores);
   const Scores baseline = zoo::evaluate(*chosen.set, chosen.cases, [&](const Sample& s) { return run.config.baseline.predict(s); }, options);
-  fmt::print("{} on {}: {} cases\n{}", run.config.system, chosen.name, chosen.cases.size(), score_table(scores, &baseline, run.config.baseline.name()));
+  fmt::print("{} on {}: {} cases\n{}", run.config.system, chosen.name, chosen.cases.size(), score_table(scores, &baseline, run.config.baseline.name()) + beside_table(beside));
   if (!call.json.empty()) {
-    nlohmann::json j = to_json(scores);
-    j["baseline"] = {{"name", run.config.baseline.name()}, {"metrics", to_json(baseline)["metrics"]}};
+    nlohmann::json j = zoo::to_json(scores);
+    j["baseline"] = {{"name", run.config.baseline.name()}, {"metrics", zoo::to_json(baseline)["metrics"]}};
+    if (!beside.empty()) j["beside"] = to_json(beside);
     write_json(call.json, j);
   }
-  if (!call.report.empty()) write_run_report(call.report, run.config, *run.system, call.run, *chosen.set, chosen.cases, scores, baseline);
+  if (!call.report.empty()) write_run_report(call.report, run.config, *run.system, call.run, *chosen.set, chosen.cases, scores, baseline, beside);
 }
 
 }  // namespace sono::zoo::app

@@ -63,7 +63,7 @@ void predict(const PredictCall& call) {
   const EvaluateOptions names = run.system->evaluation();
   std::vector<Sample> samples;
   for (const std::string& path : call.inputs)
-    for (Sample& s : read_samples(path)) samples.push_back(std::move(s));
+    for (Sample& s : run.system->read(path)) samples.push_back(std::move(s));
 
   NewFolder folder(call.out);
   nlohmann::json all = nlohmann::json::array();

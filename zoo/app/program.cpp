@@ -107,6 +107,23 @@ void add_bench(CLI::App& program, BenchCall& call, Numbers& numbers, std::functi
   c->callback([&] { chosen = [&] { bench(call); }; });
 }
 
+void add_experiment(CLI::App& program, ExperimentCallLine& call, Numbers& numbers, std::function<void()>& chosen) {
+  CLI::App* c = program.add_subcommand("experiment", "run a comparative claim again: repeated cross-validation, intervals, paired tests");
+  c->add_option("NAME", call.name, "an experiment; none: lists them");
+  c->add_option("--data", call.data, "a folder instead of simulated cases");
+  c->add_option("--seed", numbers.seed, "of simulated patients, folds and weights; default 0");
+  c->add_flag("--quick", call.quick, "few cases and epochs: shows that it runs, says nothing");
+  c->add_option("--set", call.set, "KEY=VALUE: cases, folds, repeats, difficulty …");
+  c->add_option("--json", call.json, "write the results to this file");
+  c->add_option("--threads", numbers.threads, "default: all cores");
+  c->callback([&] {
+    chosen = [&] {
+      if (!numbers.seed.empty()) call.seed = Numbers::natural("--seed", numbers.seed);
+      experiment(call);
+    };
+  });
+}
+
 // A first word that is no command is named before anything else is looked at.
 void check_command(const CLI::App& program, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return;
@@ -128,6 +145,7 @@ int run_program(int argc, char** argv) {
   PredictCall predict_call;
   SimulateCall simulate_call;
   BenchCall bench_call;
+  ExperimentCallLine experiment_call;
   Numbers numbers;
   std::string crop, name, path;
   std::function<void()> chosen;
@@ -140,6 +158,7 @@ int run_program(int argc, char** argv) {
   add_predict(program, predict_call, numbers, chosen);
   add_simulate(program, simulate_call, numbers, chosen);
   add_bench(program, bench_call, numbers, chosen);
+  add_experiment(program, experiment_call, numbers, chosen);
   CLI::App* look = program.add_subcommand("inspect", "what is in a run, a weights file or an image");
   look->add_option("PATH", path, "folder of a run, .safetensors, .npz or an image")->required();
   look->callback([&] { chosen = [&] { inspect(path); }; });

@@ -112,7 +112,7 @@ std::string score_table(const Scores& scores, const Scores* baseline, const std:
 }
 
 void write_run_report(const std::string& path, const Config& config, System& system, const std::string& folder, const Dataset& data, const std::vector<int64_t>& cases,
-                      const Scores& scores, const Scores& baseline) {
+                      const Scores& scores, const Scores& baseline, const std::vector<Beside>& beside) {
   const Card card = system.card();
   ReportContent report;
   report.title = config.system + " on " + scores.data;
@@ -124,6 +124,16 @@ void write_run_report(const std::string& path, const Config& config, System& sys
   report.baseline = baseline;
   report.baseline_name = config.baseline.name();
   if (fs::exists(folder + "/metrics.jsonl")) read_curves(folder + "/metrics.jsonl", report);
+  for (const Beside& b : beside) {
+    std::string line;
+    for (const char* key : {"auc", "accuracy"})
+      if (const auto m = b.scores.metrics.find(key); m != b.scores.metrics.end()) {
+        line += fmt::format("{}{} {:.3f} [{:.3f}, {:.3f}]", line.empty() ? "" : "; ", key, m->second.mean, m->second.lo, m->second.hi);
+        if (const auto d = b.differences.find(key); d != b.differences.end()) line += fmt::format(", difference {:+.3f} [{:+.3f}, {:+.3f}]", d->second.mean, d->second.lo, d->second.hi);
+      }
+    report.beside.emplace_back(b.name, line);
+  }
+  report.figures = system.figures();
   report.pictures = example_pictures(scores, [&](size_t i) { return data.get(cases.at(i)); }, [&](const Sample& s) { return system.predict(s); });
   write_report(path, report);
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tensor/precision.h"
+#include "zoo/app/beside.h"
 #include "zoo/common/baseline.h"
 #include "zoo/common/system.h"
 
@@ -48,6 +49,6 @@ Device device_named(const std::string& name);
 std::string score_table(const Scores& scores, const Scores* baseline, const std::string& baseline_name);
 // Report of these cases of a data set; pictures are predicted anew.
 void write_run_report(const std::string& path, const Config& config, System& system, const std::string& folder, const Dataset& data,
-                      const std::vector<int64_t>& cases, const Scores& scores, const Scores& baseline);
+                      const std::vector<int64_t>& cases, const Scores& scores, const Scores& baseline, const std::vector<Beside>& beside = {});
 
 }  // namespace sono::zoo::app

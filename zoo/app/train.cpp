@@ -11,14 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void apply(Settings& settings, const std::vector<std::string>& assignments) {
-  for (const std::string& text : assignments) {
-    const size_t equals = text.find('=');
-    if (equals == text.npos) throw Error("--set wants KEY=VALUE, got '" + text + "'");
-    settings.set(text.substr(0, equals), text.substr(equals + 1));
-  }
-}
-
 // What products are rounded to, from the call or from the run that is resumed.
 Precision precision_of(const TrainCall& call) {
   Precision p = call.precision.empty() ? precision() : precision_named(call.precision);
@@ -44,7 +36,7 @@ Source source_of(const TrainCall& call, System& system, uint64_t& seed) {
   } else if (fs::exists(call.out) && is_run(call.out)) {
     throw Error(call.out + ": holds a run already; go on with --resume, or choose another folder with --out");
   }
-  apply(system.settings(), call.set);
+  apply_settings(system.settings(), call.set);
   return source;
 }
 
@@ -56,6 +48,14 @@ void say(const Data& data) {
 }
 
 }  // namespace
+
+void apply_settings(Settings& settings, const std::vector<std::string>& assignments) {
+  for (const std::string& text : assignments) {
+    const size_t equals = text.find('=');
+    if (equals == text.npos) throw Error("--set wants KEY=VALUE, got '" + text + "'");
+    settings.set(text.substr(0, equals), text.substr(equals + 1));
+  }
+}
 
 void train(const TrainCall& call) {
   const std::unique_ptr<System> system = make_system(call.system);
@@ -90,10 +90,11 @@ void train(const TrainCall& call) {
   EvaluateOptions options = system->evaluation();
   options.data = data.set->name() + " (validation)";
   const std::vector<int64_t>& cases = data.split.validation;
-  const Scores scores = zoo::evaluate(*data.set, cases, [&](const Sample& s) { return system->predict(s); }, options);
+  Scores scores;
+  const std::vector<Beside> beside = evaluate_beside(*system, *data.set, cases, options, scores);
   const Scores baseline = zoo::evaluate(*data.set, cases, [&](const Sample& s) { return config.baseline.predict(s); }, options);
-  fmt::print("\n{} cases that training has not seen:\n{}", cases.size(), score_table(scores, &baseline, config.baseline.name()));
-  write_run_report(run.folder + "/report.html", config, *system, run.folder, *data.set, cases, scores, baseline);
+  fmt::print("\n{} cases that training has not seen:\n{}", cases.size(), score_table(scores, &baseline, config.baseline.name()) + beside_table(beside));
+  write_run_report(run.folder + "/report.html", config, *system, run.folder, *data.set, cases, scores, baseline, beside);
   fmt::print("\n{0}: model.safetensors, config.json, metrics.jsonl, report.html\nnext: sonograd evaluate {0} --data FOLDER;  sonograd predict {0} IMAGE --out FOLDER\n", run.folder);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "zoo/data/open.h"
 
 namespace sono::zoo {
 
@@ -13,6 +14,10 @@ Data System::data(const Source& source) const {
   check_split(*data.set, data.split.train, data.split.validation, data.grouping);
   return data;
 }
+
+std::vector<Sample> System::read(const std::string& path) const { return read_samples(path); }
+
+Labels System::predict_rival(size_t rival, const Sample&) { throw Error(card().name + " has no rival " + std::to_string(rival)); }
 
 std::string card_text(const Card& card, const Settings& settings) {
   std::string text = fmt::format("{}: {}\n\n", card.name, card.title);

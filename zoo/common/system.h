@@ -13,6 +13,7 @@
 #include "zoo/data/sample.h"
 #include "zoo/data/split.h"
 #include "zoo/metrics/evaluate.h"
+#include "zoo/report/figure.h"
 
 namespace sono::zoo {
 
@@ -66,12 +67,18 @@ class System {
   virtual void prepare_training(const Data& data, const Run& run) = 0;  // takes label names, builds the model: all that can be refused before files are written
   virtual void train(const Data& data, const Run& run) = 0;             // leaves model.safetensors, config.json, metrics.jsonl, events in run.folder
   virtual Labels predict(const Sample& sample) = 0;
+  virtual std::vector<Sample> read(const std::string& path) const;  // a file to predict on: an image; curves, for systems of curves
 
   // What of a trained system is not in its weights: label names, sizes. load() takes them before it reads the weights.
   virtual nlohmann::json describe() const = 0;
   virtual void load(const std::string& folder, const nlohmann::json& description) = 0;
   virtual std::string summary() = 0;  // the model's table, after load() or train()
 
+  // What it has to be better than, learnt from the same cases: a linear classifier on its raw input, for example. Printed beside it.
+  virtual std::vector<std::string> rivals() const { return {}; }
+  virtual Labels predict_rival(size_t rival, const Sample& sample);
+
+  virtual std::vector<Figure> figures() const { return {}; }  // of what was learnt, for the report: filters, reconstructions, samples, codes
   virtual bool segments() const { return false; }  // predictions have masks
   virtual EvaluateOptions evaluation() const = 0;  // names of labels and categories
 };

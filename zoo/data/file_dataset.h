@@ -43,6 +43,10 @@ Collection open_aul(const fs::path& folder, const OpenOptions& options);
 Collection open_pairs(const fs::path& folder, const OpenOptions& options);
 Collection open_classes(const fs::path& folder, const OpenOptions& options);
 
+// What `sonograd simulate` wrote: manifest.json names images, masks, sequences, elastograms, patients and categories.
+bool is_simulated(const fs::path& folder);
+std::shared_ptr<Dataset> open_simulated(const fs::path& folder, const OpenOptions& options);
+
 // Images of a folder in natural order ("a 2" before "a 10"); hidden and other files are passed over.
 std::vector<fs::path> images_in(const fs::path& folder);
 std::vector<fs::path> folders_in(const fs::path& folder);

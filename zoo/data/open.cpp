@@ -206,6 +206,7 @@ std::shared_ptr<Dataset> open_dataset(const std::string& path, const OpenOptions
   if (!fs::is_directory(folder, error)) refuse(path, "is a file, a data set is a folder");
   try {
     if (fs::is_empty(folder)) refuse(path, "the folder is empty; a data set has images/ and masks/, or a folder of images per category");
+    if (is_simulated(folder)) return open_simulated(folder, options);
     Collection c = is_busi(folder)    ? open_busi(folder, options)
                    : is_hc18(folder)  ? open_hc18(folder, options)
                    : is_aul(folder)   ? open_aul(folder, options)

@@ -8,6 +8,8 @@
 //   (USGRA-seg, carotid …).
 //               Names NAME_slice_N and NAME_frame_N are frames N of video NAME
 //   classes     a folder of images per category
+//   simulated   what `sonograd simulate` wrote: manifest.json names images, masks, patients, categories, and where there are any sequences
+//               (npy, curves over time) and elastograms (npy, kPa)
 //
 // All checks are made when the set is opened: files that are whole, masks for all images and of their size, values that are labels.
 // FileError, one line, names the file.

@@ -38,9 +38,19 @@ struct Meta {
   std::string source;                // file
 };
 
+// Values over time beside the image: time-intensity curves, radio-frequency samples of a region.
+struct Sequence {
+  Tensor values;                      // (T, C) f32; empty handle: there is none
+  double rate = 0;                    // samples per second
+  std::vector<std::string> channels;  // names of the C columns
+  explicit operator bool() const { return static_cast<bool>(values); }
+};
+
 struct Sample {
-  Tensor image;      // (H, W, C) f32 in [0, 1], C = 1 unless colour is asked for
+  Tensor image;      // (H, W, C) f32 in [0, 1], C = 1 unless colour is asked for or the image has several channels (contrast phases)
   Tensor scan_mask;  // (H, W) u8, 1 inside the ultrasound sector; empty handle: everywhere
+  Tensor elasticity; // (H, W) f32 Young's modulus in kPa, 0 where it was not measured; empty handle: no elastogram
+  Sequence sequence;
   Labels labels;
   Meta meta;
 };

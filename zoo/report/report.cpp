@@ -310,6 +310,19 @@ std::string pictures(const ReportContent& content) {
   return (lines ? legend : "") + "<div id=\"pictures\">\n" + body + "</div>\n";
 }
 
+// Filters, samples, codes, as they are.
+std::string figures(const ReportContent& content) {
+  std::string out;
+  for (const Figure& f : content.figures) {
+    Sample s;
+    s.image = f.image.rank() == 2 ? f.image.view({f.image.dim(0), f.image.dim(1), 1}) : f.image;
+    const Tensor shown = visible_image(s);
+    out += fmt::format("<figure><img style=\"max-width:100%;image-rendering:pixelated\" width=\"{}\" height=\"{}\" src=\"{}\" alt=\"{}\"><figcaption>{}</figcaption></figure>\n", shown.dim(1), shown.dim(0),
+                       png_uri(shown), escape(f.title), escape(f.title));
+  }
+  return out.empty() ? "" : "<div class=\"figures\">\n" + out + "</div>\n";
+}
+
 // ---- charts ----
 
 json axis(const std::string& name, std::optional<double> low = {}, std::optional<double> high = {}) {
@@ -513,7 +526,9 @@ std::string case_table(const Scores& scores) {
 std::string render_report(const ReportContent& content) {
   Charts charts;
   std::string body = section("Results on unseen cases", metric_table(content));
+  body += section("Beside it, on the same cases", rows(content.beside, false));
   body += section("Best, median and worst cases", pictures(content));
+  body += section("What was learnt", figures(content));
   body += section("Dice of the single cases", dice_histogram(charts, content));
   body += section("Categories", classification(charts, content));
   for (const auto& [name, a] : content.scores.agreements) body += section("Agreement: " + name, agreement_chart(charts, name, a));

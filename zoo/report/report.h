@@ -7,7 +7,7 @@
 //   }); write_report("run/report.html", report);
 //
 // Sections appear where there is something to show: headline figures, the card, metrics with 95 % intervals beside the trivial baseline,
-// overlays of best, median and worst cases, the histogram of the Dice, confusion matrix and ROC curve, Bland-Altman plots, training
+// rivals on the same cases, overlays of best, median and worst cases, pictures of what was learnt, the histogram of the Dice, confusion matrix and ROC curve, Bland-Altman plots, training
 // curves, configuration, all cases. Pictures show nothing outside the scan mask, and no patient's name.
 #include <functional>
 #include <optional>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "zoo/metrics/evaluate.h"
+#include "zoo/report/figure.h"
 
 namespace sono::zoo {
 
@@ -40,6 +41,8 @@ struct ReportContent {
   std::vector<Curve> losses = {}, curves = {};     // over epochs
   std::optional<double> best_epoch = {};           // whose weights were kept
   std::vector<Picture> pictures = {};
+  Rows beside = {};                                // "logistic regression on the curve", "AUC 0.81 [0.77, 0.85], …": on the same cases
+  std::vector<Figure> figures = {};                // of what was learnt: filters, reconstructions, samples, codes
 };
 
 std::string render_report(const ReportContent& content);

@@ -7,6 +7,7 @@
 #include "tensor/random.h"
 #include "zoo/sim/breast_lesion.h"
 #include "zoo/sim/canvas.h"
+#include "zoo/sim/elasticity.h"
 
 namespace sono::zoo::sim {
 namespace {
@@ -411,6 +412,12 @@ Sample breast_sample(const BreastPatient& p, int64_t frame_index, const Simulate
   s.labels.mask = lesion_mask(p.lesion.contour, frame);
   s.labels.boxes = {bounding_box(s.labels.mask, *s.labels.category)};
   s.labels.measurements = measurements(p, o.overlap);
+  if (o.elasticity) {
+    const LesionStiffness stiffness = lesion_stiffness(p, o);
+    s.elasticity = elastogram(p, stiffness, frame);
+    s.labels.measurements.back().value = oracle_stiffness(stiffness.kind, o.overlap);  // of the elastogram alone
+    s.labels.measurements.push_back({"stiffness", static_cast<double>(static_cast<int>(stiffness.kind)), "code"});
+  }
   s.meta.frame = frame_index, s.meta.spacing = {frame.spacing, frame.spacing}, s.meta.domain = p.domain.name;
   return s;
 }

@@ -6,11 +6,13 @@
 #include "tensor/random.h"
 #include "zoo/sim/breast.h"
 #include "zoo/sim/fetal_head.h"
+#include "zoo/sim/perfusion.h"
+#include "zoo/sim/temporal.h"
 
 namespace sono::zoo {
 namespace {
 
-// What the two phantoms have in common: samples are frames of patients.
+// What the phantoms have in common: samples are frames of patients.
 class Simulated : public Dataset {
  public:
   Simulated(std::string phantom, int64_t count, uint64_t seed, const SimulateOptions& options)
@@ -54,6 +56,12 @@ class Simulated : public Dataset {
   }
 };
 
+// Exactly the wanted share, to one, in every run of patients; which ones depends on the seed.
+bool chosen(uint64_t p, double share, uint64_t seed, const char* purpose) {
+  const double start = Random(seed, purpose).uniform();
+  return std::floor(start + share * static_cast<double>(p + 1)) > std::floor(start + share * static_cast<double>(p));
+}
+
 class Breast : public Simulated {
  public:
   using Simulated::Simulated;
@@ -62,14 +70,39 @@ class Breast : public Simulated {
   std::optional<int> category(int64_t i) const override { return check(i), malignant(patient(i)); }
 
  private:
-  // Exactly the wanted share, to one patient, in every run of patients; which ones depends on the seed.
-  bool malignant(uint64_t p) const {
-    const double start = Random(seed_, "breast class").uniform(), share = options_.malignant;
-    return std::floor(start + share * static_cast<double>(p + 1)) > std::floor(start + share * static_cast<double>(p));
-  }
+  bool malignant(uint64_t p) const { return chosen(p, options_.malignant, seed_, "breast class"); }
   sim::BreastPatient of(uint64_t p) const { return sim::breast_patient(seed_, p, malignant(p), options_); }
   Sample draw(uint64_t p, int64_t frame) const override { return sim::breast_sample(of(p), frame, options_); }
   std::string domain(uint64_t p) const override { return sim::breast_domain(seed_, p, options_).name; }
+};
+
+class Perfusion : public Simulated {
+ public:
+  using Simulated::Simulated;
+  std::vector<std::string> categories() const override { return {"benign", "malignant"}; }
+  std::vector<std::string> mask_labels() const override { return {"background", "lesion"}; }
+  std::optional<int> category(int64_t i) const override { return check(i), malignant(patient(i)); }
+
+ private:
+  bool malignant(uint64_t p) const { return chosen(p, options_.malignant, seed_, "ceus class"); }
+  Sample draw(uint64_t p, int64_t frame) const override { return sim::perfusion_sample(sim::perfusion_patient(seed_, p, malignant(p), options_), frame, options_); }
+  std::string domain(uint64_t) const override { return "ceus"; }
+};
+
+// Regions of a patient are its frames; each has a tissue of its own.
+class Temporal : public Simulated {
+ public:
+  using Simulated::Simulated;
+  std::vector<std::string> categories() const override { return {"benign", "cancer"}; }
+  std::optional<int> category(int64_t i) const override { return check(i), cancer(i); }
+
+ private:
+  bool cancer(int64_t i) const { return Random(seed_, "teus class", static_cast<uint64_t>(i)).chance(options_.malignant); }
+  Sample draw(uint64_t p, int64_t region) const override {
+    const int64_t i = static_cast<int64_t>(p) * options_.frames_per_patient + region;
+    return sim::temporal_sample(sim::temporal_region(seed_, p, region, cancer(i), options_), options_);
+  }
+  std::string domain(uint64_t) const override { return "teus"; }
 };
 
 class FetalHead : public Simulated {
@@ -117,26 +150,34 @@ void check_options(const std::string& phantom, int64_t count, const SimulateOpti
 
 }  // namespace
 
-std::vector<std::string> phantoms() { return {"breast", "fetal-head"}; }
+std::vector<std::string> phantoms() { return {"breast", "fetal-head", "breast-swe", "ceus", "teus"}; }
 
 std::string phantom_summary(const std::string& phantom) {
-  return phantom == "breast" ? "breast lesion, benign or malignant: mask, box, BI-RADS descriptors"
-                             : "fetal head: mask, ellipse, head circumference, BPD and OFD in mm, plane";
+  if (phantom == "breast") return "breast lesion, benign or malignant: mask, box, BI-RADS descriptors";
+  if (phantom == "breast-swe") return "the same with a shear-wave elastogram in kPa";
+  if (phantom == "ceus") return "focal liver lesion under contrast, benign or malignant: time-intensity curves, three phase pictures";
+  if (phantom == "teus") return "prostate, 1 mm² regions: radio-frequency echoes over 100 frames, benign or cancer";
+  return "fetal head: mask, ellipse, head circumference, BPD and OFD in mm, plane";
 }
 
 std::vector<std::string> phantom_domains(const std::string& phantom) {
+  if (phantom == "ceus" || phantom == "teus") return {phantom};
   std::vector<std::string> names;
-  for (const sim::Domain& d : phantom == "breast" ? sim::breast_domains() : sim::head_domains()) names.push_back(d.name);
+  for (const sim::Domain& d : phantom.starts_with("breast") ? sim::breast_domains() : sim::head_domains()) names.push_back(d.name);
   return names;
 }
 
 std::shared_ptr<Dataset> simulate(const std::string& phantom, int64_t count, uint64_t seed, const SimulateOptions& options) {
   if (!has(phantoms(), phantom)) throw Error("unknown phantom '" + phantom + "': known are " + listed(phantoms()));
   SimulateOptions o = options;
-  if (o.width == 0) o.width = 192;
-  if (o.height == 0) o.height = phantom == "breast" ? 160 : 128;
+  const bool breast = phantom.starts_with("breast");
+  if (o.width == 0) o.width = phantom == "ceus" ? 64 : 192;
+  if (o.height == 0) o.height = phantom == "ceus" ? 64 : breast ? 160 : 128;
+  if (phantom == "breast-swe") o.elasticity = true;
   check_options(phantom, count, o);
-  if (phantom == "breast") return std::make_shared<Breast>(phantom, count, seed, o);
+  if (phantom == "ceus") return std::make_shared<Perfusion>(phantom, count, seed, o);
+  if (phantom == "teus") return std::make_shared<Temporal>(phantom, count, seed, o);
+  if (breast) return std::make_shared<Breast>(phantom, count, seed, o);
   return std::make_shared<FetalHead>(phantom, count, seed, o);
 }
 

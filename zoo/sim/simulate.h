@@ -7,7 +7,8 @@
 //
 // Sample i is a pure function of (phantom, seed, i, options): the same bits in any order and with any number of threads; get() is
 // thread-safe. Labels are rasterised from the shapes that were drawn, never found in the picture. Spacing is set, patients differ between
-// seeds. The physics and its limits: zoo/sim/engine.h; what is drawn: zoo/sim/breast.h, zoo/sim/fetal_head.h. Anatomy is schematic and
+// seeds. The physics and its limits: zoo/sim/engine.h; what is drawn: zoo/sim/breast.h, fetal_head.h,
+// elasticity.h, perfusion.h, temporal.h. Anatomy is schematic and
 // class priors are constructed: results on these pictures are no clinical claims.
 #include <cstdint>
 #include <memory>
@@ -19,7 +20,7 @@
 
 namespace sono::zoo {
 
-// The known phantoms: "breast", "fetal-head".
+// The known phantoms: "breast", "fetal-head", "breast-swe", "ceus" (curves and three phases), "teus" (radio-frequency sequences).
 std::vector<std::string> phantoms();
 std::string phantom_summary(const std::string& phantom);               // one line for --help
 std::vector<std::string> phantom_domains(const std::string& phantom);  // its scanners
