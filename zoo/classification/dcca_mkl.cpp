@@ -4,6 +4,7 @@
 #include "zoo/classification/phases.h"
 #include "zoo/common/staged_system.h"
 #include "zoo/common/stages.h"
+#include "zoo/data/resize.h"
 
 namespace sono::zoo {
 namespace {
@@ -81,9 +82,15 @@ class DccaMkl : public StagedSystem {
   }
 
   std::vector<Rival> build_rivals() const override {
-    std::vector<Rival> rivals(1);
+    std::vector<Rival> rivals(2);
     rivals[0].name = "linear: logistic regression on the same features of the three phases";
     rivals[0].pipeline = plain_pipeline("logistic", {}, {{"C", {"0.0001", "0.001", "0.01", "0.1", "1"}}});
+    rivals[1].name = "linear: logistic regression on the pictures themselves, 16 x 16 of each phase";
+    rivals[1].rows = [](const Sample& s) {
+      const Tensor small = resize_bilinear(s.image, 16, 16);
+      return std::vector<Views>{{small.view({small.size()})}};
+    };
+    rivals[1].pipeline = plain_pipeline("logistic", {}, {{"C", {"0.0001", "0.001", "0.01", "0.1"}}});
     return rivals;
   }
 

@@ -77,7 +77,7 @@ class Dpn : public StagedSystem {
     p.add<DpnStage>(DpnStageOptions{.networks = std::vector<DeepPolynomialOptions>(stacked_ ? 2 : 1, one)});
     const bool searched = options_.C == "grid";
     p.add<HeadStage>("head", options_.head, searched ? Choice{} : Choice{{"C", options_.C}},
-                     searched ? Grid{{"C", {"0.0001", "0.001", "0.01", "0.1", "1"}}} : Grid{});
+                     searched ? Grid{{"C", {"0.001", "0.01", "0.1"}}} : Grid{});
     return p;
   }
 

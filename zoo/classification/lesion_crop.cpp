@@ -69,7 +69,10 @@ Tensor outline_crop(const Sample& s, const CropOptions& o) {
   Tensor inside = s.labels.mask.to(Dtype::f32);
   if (inside.shares_memory_with(s.labels.mask)) inside = inside.clone();
   for (int64_t i = 0; i < inside.size(); i++) inside.data<float>()[i] = inside.data<float>()[i] > 0 ? 1 : 0;
-  return cut(inside.view({inside.dim(0), inside.dim(1), 1}), s, o).view({o.height, o.width});
+  const Tensor small = cut(inside.view({inside.dim(0), inside.dim(1), 1}), s, o).view({o.height, o.width}).clone();
+  for (int64_t i = 0; i < small.size(); i++)
+    small.data<float>()[i] = std::clamp(small.data<float>()[i], 0.0f, 1.0f);  // weights that add up to a little more
+  return small;
 }
 
 namespace {
