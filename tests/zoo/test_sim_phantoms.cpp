@@ -302,7 +302,7 @@ TEST_CASE("one scanner can be asked for, frames of a patient differ, the spacing
 }
 
 TEST_CASE("what cannot be simulated is refused in one line") {
-  CHECK_THROWS_WITH_AS(simulate("brest", 1, 1), "unknown phantom 'brest': known are breast, fetal-head", Error);
+  CHECK_THROWS_WITH_AS(simulate("brest", 1, 1), "unknown phantom 'brest': known are breast, fetal-head, breast-swe, ceus, teus", Error);
   CHECK_THROWS_WITH_AS(simulate("breast", 1, 1, {.domain = "x"}),
                        "unknown domain 'x' of phantom breast: known are breast-a, breast-b, breast-c", Error);
   CHECK_THROWS_WITH_AS(simulate("breast", 0, 1), "[simulate] asked for 0 samples: expected at least 1", Error);
