@@ -15,6 +15,7 @@ std::unique_ptr<System> make_teus_dbn();
 std::unique_ptr<System> make_dcca_mkl();
 std::unique_ptr<System> make_pgbm_swe();
 std::unique_ptr<System> make_adn_spm();
+std::unique_ptr<System> make_svm_texture();
 
 const std::vector<SystemEntry>& systems() {
   static const std::vector<SystemEntry> all = {
@@ -30,6 +31,7 @@ const std::vector<SystemEntry>& systems() {
       {"dcca-mkl", "liver lesions from three contrast phases: deep CCA, multiple kernels", make_dcca_mkl},
       {"pgbm-swe", "breast lesions from elastograms: point-wise gated Boltzmann machine", make_pgbm_swe},
       {"adn-spm", "breast lesions by deconvolutional maps, visual words and a pyramid", make_adn_spm},
+      {"svm-texture", "breast lesions from texture: support vector machine, the baseline", make_svm_texture},
   };
   return all;
 }
