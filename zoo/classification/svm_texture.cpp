@@ -25,17 +25,21 @@ class SvmTexture : public StagedSystem {
   SvmTexture() { list_settings(); }
 
   Card card() const override {
-    return {.name = "svm-texture",
-            .title = "support vector machine on texture and gradient histograms of the lesion",
-            .task = "classification: benign or malignant",
-            .input = "a B-mode image with the lesion's mask or box; without either the image is taken to be a crop",
-            .method =
-                "co-occurrence, local binary patterns, Gabor and undecimated wavelet statistics, histograms of oriented gradients in 16 "
-                "cells, sizes and brightness around the lesion; RBF support vector machine, C and gamma by cross-validation over patients",
-            .reference = "the features of zoo/features, each with its paper there; Chang and Lin: LIBSVM, ACM TIST 2, 2011",
-            .claim = "",
-            .measured = "see the README",
-            .limits = "knows a lesion by where it is marked: a box drawn by another hand is another crop"};
+    return {
+        .name = "svm-texture",
+        .title = "support vector machine on texture and gradient histograms of the lesion",
+        .task = "classification: benign or malignant",
+        .input = "a B-mode image with the lesion's mask or box; without either the image is taken to be a crop",
+        .method =
+            "co-occurrence, local binary patterns, Gabor and undecimated wavelet statistics, histograms of oriented gradients in 16 "
+            "cells, sizes and brightness around the lesion; RBF support vector machine, C and gamma by cross-validation over patients",
+        .reference = "the features of zoo/features, each with its paper there; Chang and Lin: LIBSVM, ACM TIST 2, 2011",
+        .claim = "",
+        .measured =
+            "BUSI, 519 lesions, 130 of them held out: AUC 0.90 [0.84, 0.96]; logistic regression on the same features 0.92, 50 principal "
+            "components of the pixels and an RBF machine 0.94, the first difference is beyond its interval (sonograd train "
+            "svm-texture --data busi)",
+        .limits = "knows a lesion by where it is marked: a box drawn by another hand is another crop"};
   }
   std::string default_source() const override { return "sim:breast"; }
 
