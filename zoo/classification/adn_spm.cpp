@@ -75,9 +75,7 @@ class AdnSpm : public StagedSystem {
     std::vector<Rival> rivals(2);
     rivals[0].name = "linear: logistic regression on the same crops";
     rivals[0].pipeline = plain_pipeline("logistic", {}, {{"C", {"0.0001", "0.001", "0.01", "0.1"}}});
-    rivals[1].name = "RBF support vector machine on texture and gradient histograms of the same lesions, outline included";
-    rivals[1].rows = [](const Sample& s) { return std::vector<Views>{{lesion_texture(s)}}; };
-    rivals[1].pipeline = lesion_texture_svm();
+    rivals[1] = lesion_texture_rival(true);
     return rivals;
   }
 

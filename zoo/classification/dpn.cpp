@@ -91,9 +91,7 @@ class Dpn : public StagedSystem {
       return std::vector<Views>{{pixels.view({pixels.size()})}};
     };
     rivals[1].pipeline = plain_pipeline("logistic", {}, {{"C", {"0.0001", "0.001", "0.01", "0.1"}}});
-    rivals[2].name = "RBF support vector machine on texture and gradient histograms of the same crops";
-    rivals[2].rows = [](const Sample& s) { return std::vector<Views>{{lesion_texture(s)}}; };
-    rivals[2].pipeline = lesion_texture_svm();
+    rivals[2] = lesion_texture_rival(options_.outline);
     return rivals;
   }
 

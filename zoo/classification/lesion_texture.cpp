@@ -70,4 +70,10 @@ std::vector<Views> lesion_texture_rows(const Sample& s, const LesionTextureOptio
 
 Pipeline lesion_texture_svm() { return plain_pipeline("svm", {}, {{"C", {"1", "10", "100"}}, {"gamma", {"scale", "0.001", "0.0003"}}}); }
 
+Rival lesion_texture_rival(bool outline) {
+  return {std::string("RBF support vector machine on texture and gradient histograms of the same lesions") +
+              (outline ? ", outline included" : ""),
+          [outline](const Sample& s) { return std::vector<Views>{{lesion_texture(s, {.outline = outline})}}; }, lesion_texture_svm()};
+}
+
 }  // namespace sono::zoo

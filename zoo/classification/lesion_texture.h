@@ -1,7 +1,7 @@
 #pragma once
 // What classical computer-aided diagnosis measures on a lesion: texture and gradients of its crop, its size, and the shape of its outline.
 #include "zoo/classification/lesion_crop.h"
-#include "zoo/common/stage.h"
+#include "zoo/common/staged_system.h"
 
 namespace sono::zoo {
 
@@ -17,5 +17,7 @@ Tensor lesion_texture(const Sample& sample, const LesionTextureOptions& options 
 // The same of several crops, tighter and wider ones, each also mirrored.
 std::vector<Views> lesion_texture_rows(const Sample& sample, const LesionTextureOptions& options, int64_t crops);
 Pipeline lesion_texture_svm();  // RBF support vector machine, C and gamma by cross-validation over patients
+// That machine on one crop of a lesion: what every learnt representation is shown beside. It sees the outline where the system does.
+Rival lesion_texture_rival(bool outline);
 
 }  // namespace sono::zoo
