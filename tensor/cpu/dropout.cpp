@@ -59,8 +59,10 @@ double threshold(const DropoutArgs& a) { return std::ceil(a.p * 0x1p32); }
 bool fits(const DropoutArgs& a) { return a.x.dtype() == Dtype::f32 && threshold(a) < 0x1p32; }
 
 cpu::Dropout chosen() {
-#ifdef SONO_HAVE_v3
+#ifdef SONO_HAVE_v4
   if (cpu::isa() == cpu::Isa::v4) return cpu::v4::dropout;
+#endif
+#ifdef SONO_HAVE_v3
   if (cpu::isa() == cpu::Isa::v3) return cpu::v3::dropout;
 #endif
   return cpu::baseline::dropout;

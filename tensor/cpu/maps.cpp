@@ -32,6 +32,8 @@ const cpu::MapInnerTable& inner() {
     cpu::baseline::fill_maps(t[0]);
 #ifdef SONO_HAVE_v3
     if (cpu::has_isa(cpu::Isa::v3)) cpu::v3::fill_maps(t[1]);  // itself compiled for v3: an older processor must not run it
+#endif
+#ifdef SONO_HAVE_v4
     if (cpu::has_isa(cpu::Isa::v4)) cpu::v4::fill_maps(t[2]);
 #endif
     return t;
