@@ -1,11 +1,9 @@
 // Deep polynomial networks: what their bases span, what replay gives, what they refuse.
 #include "layers/deep_polynomial.h"
 
-#include <unistd.h>
-
-#include <cstdio>
 #include <cstring>
 
+#include "tests/folder.h"
 #include "tests/layers/check.h"
 
 using namespace sono;
@@ -165,12 +163,12 @@ TEST_CASE("a saved network and stack predict the same bits; damaged states are r
   const Tensor x = normal({40, 4}, 1), test = normal({9, 4}, 2);
   StackedDeepPolynomial stack({{.degree = 2}, {.degree = 2, .first = 5, .width = 4}});
   stack.fit(x, classes_of(slice(x, 1, 0, 1)).view({40}));
-  const std::string path = "/tmp/sonograd_dpn_" + std::to_string(::getpid()) + ".safetensors";
+  const Folder folder("polynomial");
+  const std::string path = folder / "network.safetensors";
   write_safetensors(path, stack.state());
   StackedDeepPolynomial read({{.degree = 2}, {.degree = 2, .first = 5, .width = 4}});
   CHECK(contains(message([&] { read.predict(test); }), "fit the stack, or load"));
   read.load(read_safetensors(path).tensors);
-  std::remove(path.c_str());
   CHECK(distance(read.predict(test), stack.predict(test)) == 0);
   CHECK(distance(read.features(test.to(Dtype::f32)).to(Dtype::f64), stack.features(test)) < 1e-4);
 

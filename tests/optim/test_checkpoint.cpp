@@ -6,7 +6,7 @@
 #include "layers/norm.h"
 #include "optim/checkpoint.h"
 #include "tensor/random.h"
-#include "tests/optim/folder.h"
+#include "tests/folder.h"
 
 using namespace sono;
 

@@ -10,7 +10,7 @@
 #include "tensor/parallel.h"
 #include "tensor/random.h"
 #include "tests/optim/energy_models.h"
-#include "tests/optim/folder.h"
+#include "tests/folder.h"
 
 using namespace sono;
 using namespace sono::tests;

@@ -12,7 +12,7 @@
 #include "optim/checksum.h"
 #include "optim/log.h"
 #include "tensor/files.h"
-#include "tests/optim/folder.h"
+#include "tests/folder.h"
 
 using namespace sono;
 

@@ -9,7 +9,7 @@
 
 #include "tensor/parallel.h"
 #include "tensor/random.h"
-#include "tests/optim/folder.h"
+#include "tests/folder.h"
 
 using namespace sono;
 

@@ -15,7 +15,7 @@
 #include "layers/norm.h"
 #include "optim/trainer.h"
 #include "tensor/random.h"
-#include "tests/optim/folder.h"
+#include "tests/folder.h"
 
 using namespace sono;
 

@@ -61,11 +61,17 @@ std::vector<Tensor*> tensors(Args& a) {
     return {&a.x, &a.grid, &a.gy, &a.gx, &a.ggrid};
   else if constexpr (requires { a.grid; })
     return {&a.x, &a.grid, &a.y};
-  else if constexpr (requires { a.gx; a.squared; })
+  else if constexpr (requires {
+                       a.gx;
+                       a.squared;
+                     })
     return {&a.x, &a.t, &a.gy, &a.gx};
   else if constexpr (requires { a.squared; })
     return {&a.x, &a.t, &a.y};
-  else if constexpr (requires { a.gx; a.log_sum; })
+  else if constexpr (requires {
+                       a.gx;
+                       a.log_sum;
+                     })
     return {&a.x, &a.weight, &a.log_sum, &a.gy, &a.gx};
   else if constexpr (requires { a.log_sum; })
     return {&a.x, &a.weight, &a.y, &a.row_weight, &a.log_sum};
@@ -77,7 +83,12 @@ std::vector<Tensor*> tensors(Args& a) {
     return {&a.x, &a.scale, &a.shift, &a.y, &a.mean, &a.rstd, &a.add};
   else if constexpr (requires { a.index; })
     return {&a.x, &a.y, &a.index};
-  else if constexpr (requires { a.geometry; } || requires { a.first; a.w; })
+  else if constexpr (
+      requires { a.geometry; } ||
+      requires {
+        a.first;
+        a.w;
+      })
     return {&a.x, &a.w, &a.y, &a.bias};
   else if constexpr (requires { a.transpose_a; })
     return {&a.a, &a.b, &a.y, &a.bias};
@@ -140,10 +151,7 @@ void check_kernel(const kernels::Kernel<Args>& kernel, Args args, std::vector<Te
           if (!guards_hold(a.*out)) FAIL_CHECK((name + "writes outside of its output"));
           if (threads == 1) {
             const std::string wrong = difference(a.*out, oracle.*out, winograd ? 20 * options.tolerance : options.tolerance, winograd);
-            if (!wrong.empty())
-              FAIL_CHECK((name + wrong));
-            else
-              CHECK(true);
+            CHECK_MESSAGE(wrong.empty(), name, wrong);
           } else if (std::memcmp((a.*out).raw(), (first.*out).raw(), (a.*out).bytes()) != 0) {
             FAIL_CHECK((name + "not the same bits as with 1 thread"));
           }

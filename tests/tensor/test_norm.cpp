@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "tests/tensor/kernel_check.h"
 
 using namespace sono;
@@ -61,7 +63,33 @@ void check_pool(const Shape& x, const std::array<int64_t, 3>& window, bool relu,
   }
 }
 
+// Batch norm of (rows, C) without scale and shift.
+NormArgs batch_norm_of(const Tensor& x) {
+  NormArgs a;
+  a.x = x, a.y = Tensor(x.shape()), a.mean = Tensor({x.dim(1)}), a.rstd = Tensor({x.dim(1)});
+  a.view = {1, x.dim(0), x.dim(1), 1}, a.epsilon = 0;
+  kernels::normalize(a);
+  return a;
+}
+
 }  // namespace
+
+TEST_CASE("batch norm: known values, and outputs of mean 0 and variance 1") {
+  const NormArgs a = batch_norm_of(Tensor::from<float>({4, 2}, {1, -3, 3, -3, 1, 5, 3, 5}));
+  CHECK(difference(a.mean, Tensor::from<double>({2}, {2, 1}), 1e-6, false) == "");
+  CHECK(difference(a.rstd, Tensor::from<double>({2}, {1, 0.25}), 1e-6, false) == "");
+  CHECK(difference(a.y, Tensor::from<double>({4, 2}, {-1, -1, 1, -1, -1, 1, 1, 1}), 1e-6, false) == "");
+  const Tensor y = batch_norm_of(normal({501, 19}, 1, 5, 3)).y;
+  for (int64_t c = 0; c < 19; c++) {
+    double sum = 0, squares = 0;
+    for (int64_t r = 0; r < 501; r++) {
+      const double v = static_cast<double>(y.data<float>()[r * 19 + c]);
+      sum += v, squares += v * v;
+    }
+    CHECK(std::abs(sum / 501) < 1e-5);
+    CHECK(squares / 501 == doctest::Approx(1).epsilon(1e-4));
+  }
+}
 
 TEST_CASE("batch norm: odd channels and rows") {
   for (int64_t C : {1, 3, 7, 15, 16, 17, 31, 33, 64})
