@@ -167,7 +167,10 @@ TEST_CASE("tic-dbn learns held-out simulated patients, with 1 and 2 threads bitw
   const Sample s = a.data.set->get(a.data.split.validation[0]);
   CHECK(again->predict(s).probabilities == a.system->predict(s).probabilities);
   REQUIRE(again->rivals().size() == 1);
-  CHECK(again->predict_rival(0, s).probabilities == a.system->predict_rival(0, s).probabilities);
+  const std::vector<Labels> ours = a.system->predict_with_rivals(s), read = again->predict_with_rivals(s);
+  REQUIRE(read.size() == 2);
+  CHECK(read[0].probabilities == a.system->predict(s).probabilities);
+  CHECK(read[1].probabilities == ours[1].probabilities);
   CHECK(a.system->figures().size() >= 3);
 }
 

@@ -6,22 +6,19 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "zoo/common/categories.h"
 #include "zoo/metrics/bootstrap.h"
 #include "zoo/metrics/classification.h"
+#include "zoo/sim/simulate.h"
 
 namespace sono::zoo::app {
 namespace {
 
-// What the simulator says of a case: its "oracle malignancy". None on other data.
+// What the simulator says of a case. None on other data.
 std::optional<Labels> oracle(const Sample& sample) {
-  for (const Measurement& m : sample.labels.measurements)
-    if (m.name == "oracle malignancy") {
-      Labels labels;
-      labels.probabilities = {static_cast<float>(1 - m.value), static_cast<float>(m.value)};
-      labels.category = m.value > 0.5;
-      return labels;
-    }
-  return std::nullopt;
+  const std::optional<double> p = oracle_probability(sample);
+  if (!p) return std::nullopt;
+  return category_labels(Tensor::from<double>({2}, {1 - *p, *p}).to(Dtype::f32));
 }
 
 struct Judged {
@@ -67,8 +64,8 @@ std::vector<Beside> evaluate_beside(System& system, const Dataset& data, const s
       evaluations[k].add(s, labels);
       said[k].push_back(std::move(labels));
     };
-    note(0, system.predict(s));
-    for (size_t r = 0; r < names.size(); r++) note(r + 1, system.predict_rival(r, s));
+    std::vector<Labels> found = system.predict_with_rivals(s);
+    for (size_t k = 0; k < found.size(); k++) note(k, std::move(found[k]));
     if (auto known = names.empty() ? std::nullopt : oracle(s)) note(names.size() + 1, std::move(*known));
     judged.truth.push_back(s.labels.category.value_or(0));
     patients.push_back(s.meta.patient);

@@ -49,7 +49,7 @@ void AdnStage::fit(const Lesson& lesson) {
   std::vector<int64_t> some = Random(lesson.seed, "adn pictures").permutation(all.dim(0));
   some.resize(static_cast<size_t>(std::min(options_.learn_from, all.dim(0))));
   std::sort(some.begin(), some.end());
-  const Tensor y = images(taken_rows(lesson.views[0], some));
+  const Tensor y = images(rows_of(lesson.views[0], some));
   make();
   DeconvolutionalNetwork::LearnOptions how{.epochs = options_.epochs, .seed = lesson.seed + 1};
   how.on_epoch = [&](int64_t layer, int64_t, double objective) {
@@ -60,7 +60,7 @@ void AdnStage::fit(const Lesson& lesson) {
   const Tensor d = descriptors(maps);
   std::vector<int64_t> rows = Random(lesson.seed, "adn descriptors").permutation(d.dim(0));
   rows.resize(std::min<size_t>(rows.size(), 20000));
-  words_ = Codebook::fit(taken_rows(d, rows), {.words = options_.words, .iterations = 30, .seed = lesson.seed});
+  words_ = Codebook::fit(rows_of(d, rows), {.words = options_.words, .iterations = 30, .seed = lesson.seed});
   const int64_t shown = std::min<int64_t>(12, y.dim(0)), size = options_.size;
   const auto few = network_->infer(y.rows(0, shown));
   figures_ = {
@@ -96,18 +96,15 @@ Views AdnStage::apply(const Views& views) const {
 
 NamedTensors AdnStage::state() const {
   NamedTensors all;
-  for (const auto& [name, t] : network_->state()) all.emplace_back(name, t.detach());
+  add_part(all, "network.", network_->state());
   all.emplace_back("words", words_->words());
   return all;
 }
 
 void AdnStage::load(const NamedTensors& state) {
   make();
-  State own;
-  for (const auto& [name, t] : state)
-    if (name != "words") own.emplace_back(name, t);
-  network_->load(own);
-  words_ = Codebook(stage_tensor(state, "words"));
+  network_->load(part_of(state, "network."));
+  words_ = Codebook(named_tensor(state, "words"));
   figures_.clear();
 }
 

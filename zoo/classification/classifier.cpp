@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "zoo/data/open.h"
-#include "zoo/metrics/classification.h"
+#include "zoo/common/categories.h"
 
 namespace sono::zoo {
 
@@ -18,16 +17,7 @@ void ClassifierSettings::list(Settings& s) {
 }
 
 std::shared_ptr<const Dataset> Classifier::open_folder(const std::string& folder) const {
-  OpenOptions options;
-  options.classes = categories();
-  std::shared_ptr<const Dataset> data = open_dataset(folder, options);
-  std::vector<std::string> names = data->categories();
-  if (names.size() < 2 && categories().empty()) throw FileError(folder + ": a classifier wants images of two categories or more, found " + std::to_string(names.size()));
-  const bool has_normal = std::find(names.begin(), names.end(), "normal") != names.end();
-  if (!has_normal || base().normal || names.size() < 3 || !categories().empty()) return data;
-  names.erase(std::find(names.begin(), names.end(), "normal"));
-  options.classes = names;
-  return open_dataset(folder, options);
+  return open_categories(folder, categories(), base().normal);
 }
 
 namespace {
@@ -35,7 +25,9 @@ namespace {
 // Where the mask is not 0: {left, top, right, bottom}, the last two outside.
 std::optional<std::array<int64_t, 4>> extent(const Sample& sample) {
   std::array<int64_t, 4> e{sample.image.dim(1), sample.image.dim(0), 0, 0};
-  const auto include = [&](int64_t x, int64_t y) { e = {std::min(e[0], x), std::min(e[1], y), std::max(e[2], x + 1), std::max(e[3], y + 1)}; };
+  const auto include = [&](int64_t x, int64_t y) {
+    e = {std::min(e[0], x), std::min(e[1], y), std::max(e[2], x + 1), std::max(e[3], y + 1)};
+  };
   if (const Tensor& mask = sample.labels.mask) {
     for (int64_t i = 0; i < mask.size(); i++)
       if (mask.data<uint8_t>()[i]) include(i % mask.dim(1), i / mask.dim(1));
@@ -72,7 +64,8 @@ Sample Classifier::prepare(const Sample& sample) const { return base().crop == "
 Tensor Classifier::input(const Sample& fitted) const {
   const Tensor image = standardised(fitted.image, fitted.scan_mask);
   if (!sees_outline()) return image;
-  if (!fitted.labels.mask) throw Error(fitted.meta.id + ": has no mask, which crop=lesion shows to the network; give one, or train with --set outline=false");
+  if (!fitted.labels.mask)
+    throw Error(fitted.meta.id + ": has no mask, which crop=lesion shows to the network; give one, or train with --set outline=false");
   return concat({image, fitted.labels.mask.to(Dtype::f32).view({image.dim(0), image.dim(1), 1})}, 2);
 }
 
@@ -88,26 +81,21 @@ Tensor Classifier::loss(const Tensor& logits, const Batch& batch) {
 
 Tensor Classifier::activate(const Tensor& logits) const { return logits.rank() == 3 ? mean(softmax(logits), {1}) : softmax(logits); }
 
-Labels Classifier::decode(const Tensor& probabilities, const Fit&, const Sample&) const {
-  Labels labels;
-  labels.probabilities = probabilities.to_vector<float>();
-  labels.category = static_cast<int>(std::max_element(labels.probabilities.begin(), labels.probabilities.end()) - labels.probabilities.begin());
-  return labels;
-}
+Labels Classifier::decode(const Tensor& probabilities, const Fit&, const Sample&) const { return category_labels(probabilities); }
 
-std::vector<std::pair<std::string, double>> Classifier::score(const std::vector<Tensor>& probabilities, const std::vector<Sample>& truths) const {
+std::vector<std::pair<std::string, double>> Classifier::score(const std::vector<Tensor>& probabilities,
+                                                              const std::vector<Sample>& truths) const {
+  if (truths.empty()) return {{"auc", 0.5}, {"accuracy", 0}, {"log_loss", 0}};
   std::vector<int> truth;
   std::vector<std::vector<float>> p;
-  double right = 0, log_loss = 0;
+  double log_loss = 0;
   for (size_t i = 0; i < truths.size(); i++) {
     truth.push_back(truths[i].labels.category.value_or(0));
     p.push_back(probabilities[i].to_vector<float>());
-    const auto& q = p.back();
-    right += std::max_element(q.begin(), q.end()) - q.begin() == truth.back();
-    log_loss -= std::log(std::max(1e-7, static_cast<double>(q.at(static_cast<size_t>(truth.back())))));
+    log_loss -= std::log(std::max(1e-7, static_cast<double>(p.back().at(static_cast<size_t>(truth.back())))));
   }
-  const double n = std::max<double>(1, static_cast<double>(truths.size())), area = truths.empty() ? 0 : macro_auc(truth, p);
-  return {{"auc", std::isnan(area) ? 0.5 : area}, {"accuracy", right / n}, {"log_loss", log_loss / n}};
+  const auto [area, accuracy] = category_scores(truth, p);
+  return {{"auc", std::isnan(area) ? 0.5 : area}, {"accuracy", accuracy}, {"log_loss", log_loss / static_cast<double>(truths.size())}};
 }
 
 }  // namespace sono::zoo

@@ -38,7 +38,7 @@ void DbnStage::fit(const Lesson& lesson) {
   std::vector<int> categories;
   for (size_t i = 0; i < lesson.categories.size(); i++)
     if (lesson.categories[i] >= 0) labelled.push_back(static_cast<int64_t>(i)), categories.push_back(lesson.categories[i]);
-  const Tensor known = taken_rows(x, labelled);
+  const Tensor known = rows_of(x, labelled);
   nets_.clear(), figures_.clear();
   for (int64_t member = 0; member < options_.members; member++) {
     std::unique_ptr<Dbn> dbn = pretrained(lesson, x, member);
@@ -80,53 +80,37 @@ Views DbnStage::apply(const Views& views) const {
       h = sigmoid(linear(h, nets_[0]->state().at(2 * layer).second, nets_[0]->state().at(2 * layer + 1).second));
     return {h.detach()};
   }
-  Tensor sum;
-  for (const auto& net : nets_) {
-    const Tensor p = softmax((*net)(x));
-    sum = sum ? sum + p : p;
-  }
-  return {sum * (1.0 / static_cast<double>(nets_.size()))};
+  return {mean_probabilities(nets_, [&](const Sequential& net) { return net(x); })};
 }
 
 NamedTensors DbnStage::state() const {
-  NamedTensors all;
-  const auto add = [&](const Module& m, const std::string& prefix) {
-    for (const auto& [name, t] : m.state()) all.emplace_back(prefix + name, t.detach());
-  };
-  if (dbn_) add(*dbn_, "");
-  for (size_t k = 0; k < nets_.size(); k++) add(*nets_[k], "net" + std::to_string(k) + ".");
+  NamedTensors all = members_state(nets_);
+  if (dbn_) add_part(all, "", dbn_->state());
   return all;
 }
 
 void DbnStage::load(const NamedTensors& state) {
   nets_.clear(), figures_.clear();
   if (!fine_tuned()) {
-    DbnOptions shape{.widths = {stage_tensor(state, "rbms.0.weight").dim(0)},
+    DbnOptions shape{.widths = {named_tensor(state, "rbms.0.weight").dim(0)},
                      .units = options_.gaussian ? VisibleUnits::gaussian : VisibleUnits::bernoulli};
     shape.widths.insert(shape.widths.end(), options_.hidden.begin(), options_.hidden.end());
     dbn_ = std::make_unique<Dbn>(shape);
     dbn_->load(state);
     return;
   }
-  const int64_t inputs = stage_tensor(state, "net0.0.weight").dim(0),
-                classes = stage_tensor(state, "net0." + std::to_string(2 * options_.hidden.size()) + ".weight").dim(1);
-  for (int64_t member = 0; member < options_.members; member++) {
-    const std::string prefix = "net" + std::to_string(member) + ".";
-    State own;
-    for (const auto& [name, t] : state)
-      if (name.starts_with(prefix)) own.emplace_back(name.substr(prefix.size()), t);
+  const int64_t inputs = named_tensor(state, "net0.0.weight").dim(0),
+                classes = named_tensor(state, "net0." + std::to_string(2 * options_.hidden.size()) + ".weight").dim(1);
+  for (size_t member = 0; member < static_cast<size_t>(options_.members); member++) {
     nets_.push_back(plain(inputs, classes));
-    nets_.back()->load(own);
+    nets_.back()->load(part_of(state, member_prefix(member)));
   }
 }
 
 // Filters, what the network gives back of some cases, and what it dreams.
 void DbnStage::picture(const Dbn& dbn, const Tensor& x) {
   const NoGrad off;
-  const int64_t shown = std::min<int64_t>(12, x.dim(0));
-  std::vector<int64_t> rows;
-  for (int64_t i = 0; i < shown; i++) rows.push_back(i * x.dim(0) / shown);
-  const Tensor some = taken_rows(x, rows), back = dbn.reconstruct(some);
+  const Tensor some = some_rows(x), back = dbn.reconstruct(some);
   const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(x.dim(1)))));
   const auto draw = [&](const std::string& title, const Tensor& t) {
     figures_.push_back(side * side == x.dim(1) && side > 11 ? tile_figure(title, t, side, side, TileScale::own, 48)
@@ -136,7 +120,7 @@ void DbnStage::picture(const Dbn& dbn, const Tensor& x) {
   draw("cases, as the network sees them", some);
   draw("the same, given back by the pre-trained network", back);
   if (options_.pretrain)
-    draw("what the pre-trained network dreams: samples after 200 steps in its top layer", dbn.generate(shown, 200, Draw{.seed = 1}));
+    draw("what the pre-trained network dreams: samples after 200 steps in its top layer", dbn.generate(some.dim(0), 200, Draw{.seed = 1}));
 }
 
 }  // namespace sono::zoo

@@ -60,17 +60,17 @@ NamedTensors DccaStage::state() const {
   NamedTensors all;
   for (const Pair& p : pairs_) {
     const std::string prefix = "pair" + std::to_string(p.a) + std::to_string(p.b) + ".";
-    for (const auto& [name, t] : p.net->state()) all.emplace_back(prefix + name, t.detach());
-    for (const auto& [name, t] : p.linear.state()) all.emplace_back(prefix + "linear." + name, t);
+    add_part(all, prefix + "net.", p.net->state());
+    add_part(all, prefix + "linear.", p.linear.state());
   }
   return all;
 }
 
 void DccaStage::load(const NamedTensors& state) {
   // Widths: from the first layer of each view's network in the pairs (0, 1), (0, 2) …
-  std::vector<int64_t> widths{stage_tensor(state, "pair01.view1.0.weight").dim(0)};
+  std::vector<int64_t> widths{named_tensor(state, "pair01.net.view1.0.weight").dim(0)};
   for (size_t b = 1;; b++) {
-    const std::string name = "pair0" + std::to_string(b) + ".view2.0.weight";
+    const std::string name = "pair0" + std::to_string(b) + ".net.view2.0.weight";
     bool there = false;
     for (const auto& [key, t] : state)
       if (key == name) widths.push_back(t.dim(0)), there = true;
@@ -79,17 +79,8 @@ void DccaStage::load(const NamedTensors& state) {
   make_pairs(widths);
   for (Pair& p : pairs_) {
     const std::string prefix = "pair" + std::to_string(p.a) + std::to_string(p.b) + ".";
-    State net, linear;
-    for (const auto& [name, t] : state) {
-      if (!name.starts_with(prefix)) continue;
-      const std::string rest = name.substr(prefix.size());
-      if (rest.starts_with("linear."))
-        linear.emplace_back(rest.substr(7), t);
-      else
-        net.emplace_back(rest, t);
-    }
-    p.net->load(net);
-    p.linear.load(linear);
+    p.net->load(part_of(state, prefix + "net."));
+    p.linear.load(part_of(state, prefix + "linear."));
   }
   figures_.clear();
 }

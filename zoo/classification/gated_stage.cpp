@@ -73,17 +73,15 @@ Views GatedStage::apply(const Views& views) const {
 
 NamedTensors GatedStage::state() const {
   NamedTensors all;
-  for (const auto& [name, t] : gated_->state()) all.emplace_back(name, t.detach());
-  for (const auto& [name, t] : top_->state()) all.emplace_back("top." + name, t.detach());
+  add_part(all, "gated.", gated_->state());
+  add_part(all, "top.", top_->state());
   return all;
 }
 
 void GatedStage::load(const NamedTensors& state) {
-  make(stage_tensor(state, "relevant.weight").dim(0));
-  State own, top;
-  for (const auto& [name, t] : state) name.starts_with("top.") ? top.emplace_back(name.substr(4), t) : own.emplace_back(name, t);
-  gated_->load(own);
-  top_->load(top);
+  make(named_tensor(state, "gated.relevant.weight").dim(0));
+  gated_->load(part_of(state, "gated."));
+  top_->load(part_of(state, "top."));
   figures_.clear();
 }
 
@@ -97,9 +95,7 @@ void GatedStage::picture(const Tensor& x, const Lesson& lesson) {
     };
     draw("filters of the relevant component", transpose(gated_->relevant.weight), TileScale::own, 12);
     draw("filters of the irrelevant component", transpose(gated_->irrelevant.weight), TileScale::own, 12);
-    std::vector<int64_t> rows;
-    for (int64_t i = 0; i < std::min<int64_t>(12, x.dim(0)); i++) rows.push_back(i);
-    const Tensor some = taken_rows(x, rows);
+    const Tensor some = some_rows(x);
     draw("elastograms, as the machine sees them", some, TileScale::unit, 12);
     draw("where the gate takes a pixel for relevant (bright)", gated_->infer(some).gate, TileScale::unit, 12);
   }

@@ -60,35 +60,21 @@ void SdaeStage::fit(const Lesson& lesson) {
 
 Views SdaeStage::apply(const Views& views) const {
   const NoGrad off;
-  Tensor sum;
-  for (const auto& net : nets_) {
-    const Tensor p = softmax((*net)(views.at(0), side_of(views)));
-    sum = sum ? sum + p : p;
-  }
-  return {sum * (1.0 / static_cast<double>(nets_.size()))};
+  return {mean_probabilities(nets_, [&](const DeepClassifier& net) { return net(views.at(0), side_of(views)); })};
 }
 
-NamedTensors SdaeStage::state() const {
-  NamedTensors all;
-  for (size_t k = 0; k < nets_.size(); k++)
-    for (const auto& [name, t] : nets_[k]->state()) all.emplace_back("net" + std::to_string(k) + "." + name, t.detach());
-  return all;
-}
+NamedTensors SdaeStage::state() const { return members_state(nets_); }
 
 void SdaeStage::load(const NamedTensors& state) {
   nets_.clear(), figures_.clear();
-  const int64_t inputs = stage_tensor(state, "net0.encoder.0.weight").dim(0);
-  const Shape head = stage_tensor(state, "net0.head.weight").shape();
-  for (int64_t member = 0; member < options_.members; member++) {
-    const std::string prefix = "net" + std::to_string(member) + ".";
-    State own;
-    for (const auto& [name, t] : state)
-      if (name.starts_with(prefix)) own.emplace_back(name.substr(prefix.size()), t);
+  const int64_t inputs = named_tensor(state, "net0.encoder.0.weight").dim(0);
+  const Shape head = named_tensor(state, "net0.head.weight").shape();
+  for (size_t member = 0; member < static_cast<size_t>(options_.members); member++) {
     const Stack stack = stack_of(inputs);
     nets_.push_back(std::make_unique<DeepClassifier>(
         stack, Shape{inputs},
         DeepClassifierOptions{.classes = head[1], .side = head[0] - options_.hidden.back(), .dropout = options_.dropout}));
-    nets_.back()->load(own);
+    nets_.back()->load(part_of(state, member_prefix(member)));
     nets_.back()->eval();
   }
 }
@@ -97,9 +83,7 @@ void SdaeStage::load(const NamedTensors& state) {
 void SdaeStage::picture(const Stack& stack, const Tensor& x, const Lesson& lesson) {
   const NoGrad off;
   auto& first = dynamic_cast<AutoencoderLayer&>(stack[0]).coder;
-  std::vector<int64_t> rows;
-  for (int64_t i = 0; i < std::min<int64_t>(12, x.dim(0)); i++) rows.push_back(i * x.dim(0) / std::min<int64_t>(12, x.dim(0)));
-  const Tensor some = taken_rows(x, rows);
+  const Tensor some = some_rows(x);
   if (const int64_t size = options_.height * options_.width; size > 0 && x.dim(1) >= size) {
     const auto picture_part = [&](const Tensor& t) { return slice(t, 1, 0, size).detach(); };
     const Tensor filters = transpose(first.encoder.state().at(0).second).detach();

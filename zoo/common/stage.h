@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "tensor/files.h"
+#include "zoo/common/named_tensors.h"
 #include "zoo/common/system.h"
 
 namespace sono::zoo {
@@ -76,29 +77,11 @@ class Pipeline {
   std::vector<std::unique_ptr<Stage>> stages_;
 };
 
-// x' = (x - mean) / deviation, each column of each view by its own over the training cases; a column that never changes becomes 0. Views
-// before number `first` stay as they are. NumericError if no column of any view changes, or a value is not finite.
-class Standardise : public Stage {
- public:
-  explicit Standardise(size_t first = 0) : first_(first) {}
-  std::string name() const override { return "standardise"; }
-  void fit(const Lesson& lesson) override;
-  Views apply(const Views& views) const override;
-  NamedTensors state() const override;
-  void load(const NamedTensors& state) override;
-
- private:
-  size_t first_;
-  std::vector<Tensor> mean_, scale_;  // (D) f32 per view from first_ on
-};
-
-// The tensor of that name; FileError if there is none.
-Tensor stage_tensor(const NamedTensors& state, const std::string& name);
-
-// Rows of a matrix, or of all of a lesson's parts.
-Tensor taken_rows(const Tensor& matrix, const std::vector<int64_t>& rows);
+// Rows of all of a lesson's parts; of a matrix alone: rows_of (zoo/heads/head.h).
 Views taken_rows(const Views& views, const std::vector<int64_t>& rows);
 Lesson taken_rows(const Lesson& lesson, const std::vector<int64_t>& rows);
 Tensor joined_views(const Views& views);  // side by side: (N, D1 + D2 + …)
+Views stacked_views(
+    const std::vector<Views>& all);  // vectors (D) per view of each row -> a matrix (N, D) per view; ShapeError: they differ
 
 }  // namespace sono::zoo

@@ -13,8 +13,8 @@
 #include "optim/log.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
-#include "zoo/data/open.h"
-#include "zoo/metrics/classification.h"
+#include "zoo/common/categories.h"
+#include "zoo/common/named_tensors.h"
 #include "zoo/sim/simulate.h"
 
 namespace sono::zoo {
@@ -38,48 +38,9 @@ std::shared_ptr<const Dataset> StagedSystem::open(const Source& source) const {
   return open_folder(source.spec);
 }
 
-std::shared_ptr<const Dataset> StagedSystem::open_folder(const std::string& folder) const {
-  OpenOptions options;
-  options.classes = categories_;
-  std::shared_ptr<const Dataset> data = open_dataset(folder, options);
-  std::vector<std::string> names = data->categories();
-  if (!categories_.empty()) return data;
-  if (names.size() < 2)
-    throw FileError(folder + ": a classifier wants cases of two categories or more, found " + std::to_string(names.size()));
-  if (names.size() < 3 || std::find(names.begin(), names.end(), "normal") == names.end()) return data;
-  names.erase(std::find(names.begin(), names.end(), "normal"));
-  options.classes = names;
-  return open_dataset(folder, options);
-}
+std::shared_ptr<const Dataset> StagedSystem::open_folder(const std::string& folder) const { return open_categories(folder, categories_); }
 
 // ---- cases as numbers ------------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-// Rows of every view, in order: row r of view v is all[r][v].
-Views stacked(const std::vector<Views>& all) {
-  Views views;
-  for (size_t v = 0; v < all.at(0).size(); v++) {
-    const int64_t d = all[0][v].size();
-    Tensor m({static_cast<int64_t>(all.size()), d});
-    for (size_t r = 0; r < all.size(); r++) {
-      if (all[r][v].size() != d)
-        throw ShapeError("[views] case " + std::to_string(r) + " has " + std::to_string(all[r][v].size()) + " numbers, case 0 has " +
-                         std::to_string(d));
-      std::copy_n(all[r][v].data<float>(), d, m.data<float>() + static_cast<int64_t>(r) * d);
-    }
-    views.push_back(m);
-  }
-  return views;
-}
-
-Tensor mean_row(const Tensor& rows) {
-  Tensor mean = Tensor::zeros({rows.dim(1)});
-  for (int64_t i = 0; i < rows.size(); i++) mean.data<float>()[i % rows.dim(1)] += rows.data<float>()[i] / static_cast<float>(rows.dim(0));
-  return mean;
-}
-
-}  // namespace
 
 Lesson StagedSystem::lesson(const Data& data, const std::vector<int64_t>& cases, const RowsOf& rows_of_case) const {
   std::vector<std::vector<Views>> each(cases.size());
@@ -94,34 +55,29 @@ Lesson StagedSystem::lesson(const Data& data, const std::vector<int64_t>& cases,
       lesson.categories.push_back(data.set->category(cases[i]).value());
       lesson.groups.push_back(data.grouping.group.at(static_cast<size_t>(cases[i])));
     }
-  lesson.views = stacked(rows);
+  lesson.views = stacked_views(rows);
   lesson.classes = classes();
   return lesson;
-}
-
-Tensor StagedSystem::probabilities(const Pipeline& pipeline, const Sample& sample, const RowsOf& rows_of_case) const {
-  return mean_row(pipeline.apply(stacked(rows_of_case(sample))));
-}
-
-Labels StagedSystem::labels_of(const Tensor& probabilities) const {
-  Labels labels;
-  labels.probabilities = probabilities.to_vector<float>();
-  labels.category =
-      static_cast<int>(std::max_element(labels.probabilities.begin(), labels.probabilities.end()) - labels.probabilities.begin());
-  return labels;
 }
 
 StagedSystem::RowsOf StagedSystem::own_rows() const {
   return [this](const Sample& s) { return rows(s); };
 }
 
-StagedSystem::RowsOf StagedSystem::rows_of(const Rival& rival) const { return rival.rows ? rival.rows : own_rows(); }
+namespace {
 
-Labels StagedSystem::predict(const Sample& sample) { return labels_of(probabilities(*pipeline_, sample, own_rows())); }
+// What a pipeline says of a case, its versions averaged.
+Labels said(const Pipeline& pipeline, const Views& versions) { return category_labels(mean(pipeline.apply(versions), {0})); }
 
-Labels StagedSystem::predict_rival(size_t rival, const Sample& sample) {
-  const Rival& r = rivals_.at(rival);
-  return labels_of(probabilities(r.pipeline, sample, rows_of(r)));
+}  // namespace
+
+Labels StagedSystem::predict(const Sample& sample) { return said(*pipeline_, stacked_views(rows(sample))); }
+
+std::vector<Labels> StagedSystem::predict_with_rivals(const Sample& sample) {
+  const Views own = stacked_views(rows(sample));
+  std::vector<Labels> all{said(*pipeline_, own)};
+  for (const Rival& r : rivals_) all.push_back(said(r.pipeline, r.rows ? stacked_views(r.rows(sample)) : own));
+  return all;
 }
 
 // ---- training --------------------------------------------------------------------------------------------------------------------------
@@ -148,18 +104,14 @@ NamedTensors StagedSystem::state(size_t pipelines, size_t stages) const {
   const auto all = const_cast<StagedSystem*>(this)->pipelines();
   NamedTensors state;
   for (size_t p = 0; p <= pipelines && p < all.size(); p++)
-    for (auto& [name, t] : all[p]->state(p < pipelines ? all[p]->size() : stages)) state.emplace_back(prefix(p) + name, t);
+    add_part(state, prefix(p), all[p]->state(p < pipelines ? all[p]->size() : stages));
   return state;
 }
 
 void StagedSystem::load_state(const NamedTensors& state, size_t pipelines, size_t stages) {
   const auto all = this->pipelines();
-  for (size_t p = 0; p <= pipelines && p < all.size(); p++) {
-    NamedTensors own;
-    for (const auto& [name, t] : state)
-      if (name.starts_with(prefix(p))) own.emplace_back(name.substr(prefix(p).size()), t);
-    all[p]->load(own, p < pipelines ? all[p]->size() : stages);
-  }
+  for (size_t p = 0; p <= pipelines && p < all.size(); p++)
+    all[p]->load(part_of(state, prefix(p)), p < pipelines ? all[p]->size() : stages);
 }
 
 void StagedSystem::prepare_training(const Data& data, const Run& run) {
@@ -213,12 +165,9 @@ Progress read_progress(const std::string& path, const WeightsFile& file, const s
 Values StagedSystem::validate(const Pipeline& pipeline, const Lesson& lesson) const {
   const Tensor p = pipeline.apply(lesson.views);
   std::vector<std::vector<float>> rows;
-  double right = 0;
-  for (int64_t i = 0; i < p.dim(0); i++) {
-    rows.push_back(p.rows(i, i + 1).to_vector<float>());
-    right += std::max_element(rows.back().begin(), rows.back().end()) - rows.back().begin() == lesson.categories[static_cast<size_t>(i)];
-  }
-  return {{"val_auc", macro_auc(lesson.categories, rows)}, {"val_accuracy", right / static_cast<double>(p.dim(0))}};
+  for (int64_t i = 0; i < p.dim(0); i++) rows.push_back(p.rows(i, i + 1).to_vector<float>());
+  const auto [area, accuracy] = category_scores(lesson.categories, rows);
+  return {{"val_auc", area}, {"val_accuracy", accuracy}};
 }
 
 void StagedSystem::train(const Data& data, const Run& run) {

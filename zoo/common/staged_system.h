@@ -42,7 +42,7 @@ class StagedSystem : public System {
   void train(const Data& data, const Run& run) override;
   Labels predict(const Sample& sample) override;
   std::vector<std::string> rivals() const override;
-  Labels predict_rival(size_t rival, const Sample& sample) override;
+  std::vector<Labels> predict_with_rivals(const Sample& sample) override;
   nlohmann::json describe() const override;
   void load(const std::string& folder, const nlohmann::json& description) override;
   std::string summary() override;
@@ -71,11 +71,8 @@ class StagedSystem : public System {
  private:
   using RowsOf = std::function<std::vector<Views>(const Sample&)>;
   Lesson lesson(const Data& data, const std::vector<int64_t>& cases, const RowsOf& rows_of_case) const;
-  Tensor probabilities(const Pipeline& pipeline, const Sample& sample, const RowsOf& rows_of_case) const;  // (classes), versions averaged
-  Labels labels_of(const Tensor& probabilities) const;
   Values validate(const Pipeline& pipeline, const Lesson& lesson) const;
   RowsOf own_rows() const;
-  RowsOf rows_of(const Rival& rival) const;
   void make_pipelines();
   std::vector<Pipeline*> pipelines();
   NamedTensors state(size_t pipelines, size_t stages) const;

@@ -17,8 +17,6 @@ Data System::data(const Source& source) const {
 
 std::vector<Sample> System::read(const std::string& path) const { return read_samples(path); }
 
-Labels System::predict_rival(size_t rival, const Sample&) { throw Error(card().name + " has no rival " + std::to_string(rival)); }
-
 std::string card_text(const Card& card, const Settings& settings) {
   std::string text = fmt::format("{}: {}\n\n", card.name, card.title);
   const auto row = [&](const char* key, const std::string& value) {

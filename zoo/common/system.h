@@ -1,5 +1,6 @@
 #pragma once
-// A system: a model, its training recipe and its card. One file per system in classification/, segmentation/ …; the list is in registry.cpp.
+// A system: a model, its training recipe and its card. One file per system in classification/, segmentation/ …; the list is in
+// registry.cpp.
 //
 //   auto system = make_system("unet");
 //   system->settings().set("epochs", "40");
@@ -47,7 +48,7 @@ struct Run {
   uint64_t seed = 0;
   Device device = Device::cpu;
   bool resume = false;
-  std::string init = {};             // weights to start from; empty: fresh
+  std::string init = {};                 // weights to start from; empty: fresh
   std::vector<std::string> freeze = {};  // patterns of parameter paths
 };
 
@@ -60,12 +61,13 @@ class System {
 
   virtual std::shared_ptr<const Dataset> open(const Source& source) const = 0;  // all of it, checked
   virtual std::string default_source() const = 0;                               // "sim:breast"
-  virtual Data data(const Source& source) const;                                // opened and split: grouped, stratified, guarded against leaks
+  virtual Data data(const Source& source) const;  // opened and split: grouped, stratified, guarded against leaks
   virtual double validation_share() const { return 0.2; }
   virtual bool random_split() const { return false; }  // images one by one: passes only where nothing leaks
 
-  virtual void prepare_training(const Data& data, const Run& run) = 0;  // takes label names, builds the model: all that can be refused before files are written
-  virtual void train(const Data& data, const Run& run) = 0;             // leaves model.safetensors, config.json, metrics.jsonl, events in run.folder
+  virtual void prepare_training(
+      const Data& data, const Run& run) = 0;  // takes label names, builds the model: all that can be refused before files are written
+  virtual void train(const Data& data, const Run& run) = 0;  // leaves model.safetensors, config.json, metrics.jsonl, events in run.folder
   virtual Labels predict(const Sample& sample) = 0;
   virtual std::vector<Sample> read(const std::string& path) const;  // a file to predict on: an image; curves, for systems of curves
 
@@ -76,15 +78,21 @@ class System {
 
   // What it has to be better than, learnt from the same cases: a linear classifier on its raw input, for example. Printed beside it.
   virtual std::vector<std::string> rivals() const { return {}; }
-  virtual Labels predict_rival(size_t rival, const Sample& sample);
+  virtual std::vector<Labels> predict_with_rivals(const Sample& sample) { return {predict(sample)}; }  // its own first, then theirs
 
-  virtual std::vector<Figure> figures() const { return {}; }  // of what was learnt, for the report: filters, reconstructions, samples, codes
+  virtual std::vector<Figure> figures() const {
+    return {};
+  }                                                // of what was learnt, for the report: filters, reconstructions, samples, codes
   virtual bool segments() const { return false; }  // predictions have masks
   virtual EvaluateOptions evaluation() const = 0;  // names of labels and categories
 };
 
 // ---- the list (registry.cpp) -----------------------------------------------------------------------------------------------------------
-struct SystemEntry { const char* name; const char* summary; std::unique_ptr<System> (*make)(); };
+struct SystemEntry {
+  const char* name;
+  const char* summary;
+  std::unique_ptr<System> (*make)();
+};
 const std::vector<SystemEntry>& systems();
 std::unique_ptr<System> make_system(const std::string& name);  // Error: unknown system 'unett'; did you mean unet?
 

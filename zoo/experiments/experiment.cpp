@@ -7,11 +7,14 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 
 #include "tensor/parallel.h"
+#include "zoo/common/categories.h"
 #include "zoo/heads/folds.h"
 #include "zoo/metrics/classification.h"
+#include "zoo/sim/simulate.h"
 
 namespace sono::zoo {
 
@@ -46,14 +49,12 @@ std::pair<double, double> auc_and_accuracy(const Tensor& p, const std::vector<in
   for (int64_t i = 0; i < p.dim(0); i++)
     for (size_t k = 0; k < classes; k++)
       mean[static_cast<size_t>(case_of.at(static_cast<size_t>(i)))][k] += p.data<float>()[static_cast<size_t>(i) * classes + k];
-  double right = 0;
-  for (size_t c = 0; c < truth.size(); c++) {
-    float sum = 0;
-    for (const float v : mean[c]) sum += v;
-    for (float& v : mean[c]) v /= sum;
-    right += std::max_element(mean[c].begin(), mean[c].end()) - mean[c].begin() == truth[c];
+  for (std::vector<float>& p : mean) {
+    const float sum = std::accumulate(p.begin(), p.end(), 0.0f);
+    for (float& v : p) v /= sum;
   }
-  return {macro_auc(truth, mean), right / static_cast<double>(truth.size())};
+  const auto [area, accuracy] = category_scores(truth, mean);
+  return {area, accuracy};
 }
 
 namespace {
@@ -81,17 +82,13 @@ FeatureTable make_table(const Dataset& data, const RowsOf& rows) {
     }
   });
   FeatureTable table;
-  int64_t total = 0;
-  for (const auto& versions : each) table.first.push_back(total), total += static_cast<int64_t>(versions.size());
-  table.first.push_back(total);
-  for (size_t v = 0; v < each.at(0).at(0).size(); v++) {
-    const int64_t d = each[0][0][v].size();
-    Tensor m({total, d});
-    float* to = m.data<float>();
-    for (const auto& versions : each)
-      for (const Views& views : versions) to = std::copy_n(views.at(v).data<float>(), d, to);
-    table.views.push_back(m);
+  std::vector<Views> all;
+  for (const auto& versions : each) {
+    table.first.push_back(static_cast<int64_t>(all.size()));
+    all.insert(all.end(), versions.begin(), versions.end());
   }
+  table.first.push_back(static_cast<int64_t>(all.size()));
+  table.views = stacked_views(all);
   std::sort(taken.begin(), taken.end());
   table.ms_per_case = taken[taken.size() / 2];
   return table;
@@ -153,8 +150,7 @@ void run_fold(const Contender& c, const FeatureTable& t, const Truth& truth, con
 std::vector<double> oracle_scores(const Dataset& data) {
   std::vector<double> scores;
   for (int64_t i = 0; i < data.size(); i++)
-    for (const Measurement& m : data.get(i).labels.measurements)
-      if (m.name == "oracle malignancy") scores.push_back(m.value);
+    if (const auto p = oracle_probability(data.get(i))) scores.push_back(*p);
   return static_cast<int64_t>(scores.size()) == data.size() ? scores : std::vector<double>{};
 }
 

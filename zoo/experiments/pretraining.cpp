@@ -58,15 +58,12 @@ class PretrainingExperiment : public Experiment {
   Lesson lesson_of(const Dataset& data, const RowsOf& rows) const {
     Lesson l;
     l.classes = static_cast<int64_t>(data.categories().size());
-    std::vector<Tensor> each;
+    std::vector<Views> each;
     for (int64_t i = 0; i < data.size(); i++) {
-      each.push_back(rows(data.get(i)).at(0).at(0));
+      each.push_back(rows(data.get(i)).at(0));
       l.categories.push_back(data.category(i).value()), l.groups.push_back(i);
     }
-    Tensor m({data.size(), each[0].size()});
-    for (size_t i = 0; i < each.size(); i++)
-      std::copy_n(each[i].data<float>(), each[i].size(), m.data<float>() + static_cast<int64_t>(i) * each[i].size());
-    l.views = {m};
+    l.views = stacked_views(each);
     return l;
   }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "zoo/data/open.h"
+#include "zoo/common/categories.h"
 #include "zoo/sim/simulate.h"
 
 namespace sono::zoo {
@@ -20,10 +20,7 @@ std::shared_ptr<const Dataset> experiment_data(const ExperimentCall& call, const
                                                int64_t frames_per_patient) {
   if (call.data.empty())
     return simulate(phantom, size.cases, call.seed, {.frames_per_patient = frames_per_patient, .difficulty = size.difficulty});
-  auto data = open_dataset(call.data);
-  std::vector<std::string> names = data->categories();
-  std::erase(names, "normal");
-  return names.size() == data->categories().size() ? data : open_dataset(call.data, {.classes = names});
+  return open_categories(call.data, {});
 }
 
 Contender system_contender(const std::string& name, const std::string& system,

@@ -123,8 +123,7 @@ nlohmann::json Head::describe() const {
 NamedTensors Head::tensors() const {
   if (classes_ == 0) throw Error("[" + name() + "] has learnt nothing that could be saved; call fit first");
   NamedTensors all = state();
-  if (standardises())
-    for (const auto& [name, tensor] : standardizer_.tensors()) all.emplace_back("standardize." + name, tensor);
+  if (standardises()) add_part(all, "standardize.", standardizer_.tensors());
   return all;
 }
 
@@ -133,16 +132,8 @@ void Head::restore(const nlohmann::json& description, const NamedTensors& tensor
   classes_ = description.at("classes");
   features_ = description.at("features");
   if (classes_ < 2 || features_ < 1) throw FileError("[" + name() + "] the description has no categories or features; the file is damaged");
-  if (standardises())
-    standardizer_ = Standardizer::from(
-        {{"mean", named_tensor(tensors, "standardize.mean")}, {"deviation", named_tensor(tensors, "standardize.deviation")}});
+  if (standardises()) standardizer_ = Standardizer::from(part_of(tensors, "standardize."));
   take(tensors);
-}
-
-const Tensor& named_tensor(const NamedTensors& tensors, const std::string& name) {
-  for (const auto& [key, tensor] : tensors)
-    if (key == name) return tensor;
-  throw FileError("[head] tensor '" + name + "' is missing");
 }
 
 // ---- the list --------------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "tensor/files.h"
+#include "zoo/common/named_tensors.h"
 #include "zoo/common/settings.h"
 #include "zoo/heads/standardize.h"
 
@@ -76,9 +76,6 @@ class Head {
   Standardizer standardizer_;
   std::string notes_;
 };
-
-// The tensor of that name, in its dtype; FileError if it is missing. For take().
-const Tensor& named_tensor(const NamedTensors& tensors, const std::string& name);
 
 // svm, linear-svm, mkl, lda, knn, logistic. Error: unknown head 'svn'; did you mean svm?
 std::unique_ptr<Head> make_head(const std::string& name);

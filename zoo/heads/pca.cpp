@@ -45,6 +45,9 @@ Pca Pca::fit(const Tensor& x, const PcaOptions& options) {
   values.rowwise() -= mean;
   auto [vectors, squares] = principal(values);
   squares /= static_cast<double>(x.dim(0) - 1);
+  if (!(squares.sum() > 0))
+    throw NumericError("[pca] the features have zero variance over the " + std::to_string(x.dim(0)) +
+                       " cases: there is nothing to learn from");
   Matrix v = vectors.leftCols(k);
   for (Eigen::Index j = 0; j < k; j++) {
     Eigen::Index largest = 0;
@@ -55,8 +58,9 @@ Pca Pca::fit(const Tensor& x, const PcaOptions& options) {
   pca.mean_ = vector_tensor(mean.transpose());
   pca.components_ = to_tensor(v.transpose(), Dtype::f64);
   pca.variance_.assign(squares.data(), squares.data() + k);
-  pca.explained_ = squares.sum() > 0 ? squares.head(k).sum() / squares.sum() : 1;
-  const Vector scale = options.whitening == "none" ? Vector(Vector::Ones(k)) : Vector((squares.head(k).array() + options.epsilon).sqrt());
+  pca.explained_ = squares.head(k).sum() / squares.sum();
+  const double epsilon = options.epsilon + options.ridge * squares.sum() / static_cast<double>(x.dim(1));
+  const Vector scale = options.whitening == "none" ? Vector(Vector::Ones(k)) : Vector((squares.head(k).array() + epsilon).sqrt());
   Matrix forward = v * scale.cwiseInverse().asDiagonal(), back = scale.asDiagonal() * v.transpose();
   if (options.whitening == "zca") forward = forward * v.transpose(), back = v * back;
   pca.forward_ = to_tensor(forward, Dtype::f64), pca.back_ = to_tensor(back, Dtype::f64);

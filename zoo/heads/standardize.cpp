@@ -23,11 +23,13 @@ Standardizer Standardizer::fit(const Tensor& x) {
   for (int64_t j = 0; j < f; j++) {
     double& d = s.deviation_[static_cast<size_t>(j)];
     d = std::sqrt(d / static_cast<double>(n));
+    if (!std::isfinite(d))
+      throw NumericError("[standardize] feature " + std::to_string(j) + " is not finite in every case; replace missing values before");
     if (d <= 1e-7 * std::max(1e-30, std::abs(s.mean_[static_cast<size_t>(j)]))) d = 0;  // below what f32 can tell from a constant
   }
   if (f > 0 && static_cast<int64_t>(s.constant().size()) == f)
     throw NumericError("[standardize] all " + std::to_string(f) + " features are the same in all " + std::to_string(n) +
-                       " cases; give features that vary");
+                       " cases: with zero variance there is nothing to learn from; give features that vary");
   return s;
 }
 

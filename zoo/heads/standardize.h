@@ -2,7 +2,7 @@
 // z = (x - mean) / deviation, column by column; the deviation is that of the cases given (divided by N, as scikit-learn's StandardScaler).
 // A column that does not vary says nothing of the category and cannot be divided: it becomes 0, and message() counts such columns.
 //
-//   Standardizer s = Standardizer::fit(x);   // x (N, F) f32; NumericError if every column is constant
+//   Standardizer s = Standardizer::fit(x);   // x (N, F) f32; NumericError: every column is constant, or a value is not finite
 //   Tensor z = s(x);                         // (N, F) f32
 #include <string>
 #include <vector>

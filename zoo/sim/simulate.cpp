@@ -85,7 +85,9 @@ class Perfusion : public Simulated {
 
  private:
   bool malignant(uint64_t p) const { return chosen(p, options_.malignant, seed_, "ceus class"); }
-  Sample draw(uint64_t p, int64_t frame) const override { return sim::perfusion_sample(sim::perfusion_patient(seed_, p, malignant(p), options_), frame, options_); }
+  Sample draw(uint64_t p, int64_t frame) const override {
+    return sim::perfusion_sample(sim::perfusion_patient(seed_, p, malignant(p), options_), frame, options_);
+  }
   std::string domain(uint64_t) const override { return "ceus"; }
 };
 
@@ -179,6 +181,12 @@ std::shared_ptr<Dataset> simulate(const std::string& phantom, int64_t count, uin
   if (phantom == "teus") return std::make_shared<Temporal>(phantom, count, seed, o);
   if (breast) return std::make_shared<Breast>(phantom, count, seed, o);
   return std::make_shared<FetalHead>(phantom, count, seed, o);
+}
+
+std::optional<double> oracle_probability(const Sample& sample) {
+  for (const Measurement& m : sample.labels.measurements)
+    if (m.name == "oracle malignancy") return m.value;
+  return std::nullopt;
 }
 
 }  // namespace sono::zoo

@@ -12,6 +12,7 @@
 // class priors are constructed: results on these pictures are no clinical claims.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,5 +28,8 @@ std::vector<std::string> phantom_domains(const std::string& phantom);  // its sc
 
 // Error in one line for an unknown phantom or scanner, a count below 1, or an option out of range.
 std::shared_ptr<Dataset> simulate(const std::string& phantom, int64_t count, uint64_t seed, const SimulateOptions& options = {});
+
+// The probability of malignancy (or cancer) given all that the simulator drew, its "oracle malignancy"; none on other data.
+std::optional<double> oracle_probability(const Sample& sample);
 
 }  // namespace sono::zoo
