@@ -1,9 +1,9 @@
 #include "optim/dbn_training.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "layers/loss.h"
+#include "optim/batches.h"
 #include "tensor/random.h"
 
 namespace sono {
@@ -104,20 +104,6 @@ struct Batch {
   Tensor x, y;
 };
 
-Batch rows_of(const Tensor& x, const Tensor& y, const std::vector<int64_t>& order, int64_t first, int64_t last) {
-  Shape shape = x.shape();
-  shape[0] = last - first;
-  const Batch batch{Tensor(shape, x.dtype()), Tensor({last - first}, Dtype::i32)};
-  const auto bytes = static_cast<size_t>(x.bytes() / x.dim(0));
-  for (int64_t i = first; i < last; i++) {
-    const int64_t r = order[static_cast<size_t>(i)];
-    std::memcpy(static_cast<char*>(batch.x.raw()) + static_cast<size_t>(i - first) * bytes,
-                static_cast<const char*>(x.raw()) + static_cast<size_t>(r) * bytes, bytes);
-    batch.y.data<int32_t>()[i - first] = y.data<int32_t>()[r];
-  }
-  return batch;
-}
-
 void check(const Sequential& net, const Tensor& x, const Tensor& y, int64_t batch) {
   if (!x || !y || x.rank() < 2 || x.dim(0) < 1 || y.shape() != Shape{x.dim(0)} || y.dtype() != Dtype::i32)
     throw ShapeError("[fine_tune] wants rows (N, …) and labels (N) i32, got " + to_string(x.shape()) + " and " + to_string(y.shape()) +
@@ -145,7 +131,7 @@ Report fine_tune(Sequential& net, const Tensor& x, const Tensor& labels, const D
   check(net, x, labels, o.batch);
   Sgd sgd(net,
           {.rate = o.rate, .momentum = o.momentum, .weight_decay = o.weight_decay, .groups = {{.pattern = "*bias", .weight_decay = 0}}});
-  const int64_t n = x.dim(0), batches = (n + o.batch - 1) / o.batch;
+  const int64_t n = x.dim(0), batches = batches_of(n, o.batch);
   const bool judged = static_cast<bool>(o.held_out);
   TrainerOptions options{
       .epochs = o.epochs, .folder = o.folder, .resume = o.resume, .restore_best = judged, .progress = ProgressStyle::off};
@@ -154,8 +140,8 @@ Report fine_tune(Sequential& net, const Tensor& x, const Tensor& labels, const D
   Task<Batch> task{.batches = [batches](int64_t) { return batches; },
                    .make_batch =
                        [&, n](int64_t epoch, int64_t i) {
-                         const auto order = Random(o.seed, "order", static_cast<uint64_t>(epoch)).permutation(n);
-                         return rows_of(x, labels, order, i * o.batch, std::min(n, (i + 1) * o.batch));
+                         const Tensor rows = batch_of(n, o.batch, o.seed, "order", epoch, i);
+                         return Batch{take(x, rows), take(labels, rows)};
                        },
                    .loss = [&](const Batch& b) { return cross_entropy(net(b.x), b.y); },
                    .size = [](const Batch& b) { return b.x.dim(0); }};

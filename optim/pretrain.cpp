@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "layers/loss.h"
+#include "optim/batches.h"
 #include "optim/checksum.h"
 #include "tensor/random.h"
 
@@ -21,17 +22,6 @@ void check_samples(const char* name, const Tensor& x) {
   if (!std::isfinite(sum(abs(x.detach())).item()))
     throw NumericError(std::string("[") + name + "] the samples have NaN or infinite values");
 }
-
-// The samples of a batch: those at [batch * index …) of the epoch's order, which depends on (seed, purpose, epoch) alone.
-Tensor batch_of(int64_t n, int64_t batch, uint64_t seed, const char* purpose, int64_t epoch, int64_t index) {
-  const std::vector<int64_t> order = Random(seed, purpose, static_cast<uint64_t>(epoch)).permutation(n);
-  std::vector<int32_t> some;
-  for (int64_t i = index * batch; i < std::min(n, (index + 1) * batch); i++)
-    some.push_back(static_cast<int32_t>(order[static_cast<size_t>(i)]));
-  return Tensor::from<int32_t>({static_cast<int64_t>(some.size())}, some);
-}
-
-int64_t batches_of(int64_t n, int64_t batch) { return (n + batch - 1) / batch; }
 
 std::unique_ptr<Optimizer> optimizer_for(const MakeOptimizer& make, const Module& model) {
   return make ? make(model) : std::make_unique<Adam>(model);

@@ -10,6 +10,7 @@
 #include "layers/module.h"
 #include "tensor/files.h"
 #include "tensor/random.h"
+#include "tests/message.h"
 
 namespace sono::tests {
 
@@ -78,15 +79,5 @@ inline std::vector<Tensor> leaves(Module& module, std::vector<Tensor> more = {})
   for (const Module::Entry& e : module.trainable()) more.push_back(*e.value);
   return more;
 }
-
-// The message of the exception that f throws; empty if it throws none.
-inline std::string message(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) { return error.what(); }
-  return "";
-}
-
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace sono::tests

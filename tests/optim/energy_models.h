@@ -5,6 +5,7 @@
 #include "autograd/ops.h"
 #include "layers/module.h"
 #include "tensor/files.h"
+#include "tensor/random.h"
 
 namespace sono::tests {
 
@@ -17,6 +18,13 @@ inline std::vector<float> bits_of(const Module& module) {
   for (const auto& [path, t] : module.state())
     for (const float v : t.to_vector<float>()) all.push_back(v);
   return all;
+}
+
+// All parameters normal, mean 0.
+inline void randomise(Module& module, double deviation, Dtype dtype = Dtype::f64) {
+  module.to(dtype);
+  uint64_t stream = 50;
+  for (const auto& e : module.parameters()) e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, dtype));
 }
 
 inline double largest(const Tensor& t) { return max(abs(t.detach())).item(); }

@@ -15,32 +15,19 @@
 #include "tensor/memory.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
-#include "tests/optim/energy_models.h"
 #include "tests/folder.h"
+#include "tests/message.h"
+#include "tests/optim/energy_models.h"
 
 using namespace sono;
 using namespace sono::tests;
 
 namespace {
 
-std::string message(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "";
-}
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 std::vector<Tensor> leaves(const Module& module) {
   std::vector<Tensor> all;
   for (const auto& e : module.trainable()) all.push_back(*e.value);
   return all;
-}
-
-void randomise(Module& module, double deviation, Dtype dtype) {
-  module.to(dtype);
-  uint64_t stream = 50;
-  for (const auto& e : module.parameters()) e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, dtype));
 }
 
 // Largest difference between the learner's gradients and those of `objective`, by autograd.

@@ -9,27 +9,14 @@
 #include "optim/rbm_layer.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
-#include "tests/optim/energy_models.h"
 #include "tests/folder.h"
+#include "tests/message.h"
+#include "tests/optim/energy_models.h"
 
 using namespace sono;
 using namespace sono::tests;
 
 namespace {
-
-std::string message(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "";
-}
-
-void randomise(Module& module, double deviation) {
-  module.to(Dtype::f64);
-  uint64_t stream = 50;
-  for (const auto& e : module.parameters())
-    e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, Dtype::f64));
-}
 
 // Mean log-likelihood of binary rows under independent units of the data's means, each mean drawn towards 1/2 by one count.
 double independent_units(const Tensor& v) {

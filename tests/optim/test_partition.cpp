@@ -7,27 +7,11 @@
 
 #include "tensor/parallel.h"
 #include "tensor/random.h"
+#include "tests/message.h"
 #include "tests/optim/energy_models.h"
 
 using namespace sono;
 using namespace sono::tests;
-
-namespace {
-
-void randomise(Module& module, double deviation, Dtype dtype = Dtype::f64) {
-  module.to(dtype);
-  uint64_t stream = 50;
-  for (const auto& e : module.parameters()) e.value->detach().copy_from(random_normal(e.value->shape(), 3, stream++, 0, deviation, dtype));
-}
-
-std::string message(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "";
-}
-
-}  // namespace
 
 TEST_CASE("the exact partition function is the sum over all joint states, whichever side is summed in closed form") {
   for (const auto& [visible, hidden] : {std::pair{3, 5}, {5, 3}}) {

@@ -11,6 +11,7 @@
 #include "optim/log.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
+#include "tests/message.h"
 #include "zoo/app/commands.h"
 #include "zoo/classification/curves.h"
 #include "zoo/classification/lesion_crop.h"
@@ -23,17 +24,10 @@
 
 using namespace sono;
 using namespace sono::zoo;
+using sono::tests::message;
 namespace fs = std::filesystem;
 
 namespace {
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "";
-}
 
 struct Folder {
   std::string path = (fs::temp_directory_path() / ("sono-staged-" + std::to_string(getpid()) + "-" + std::to_string(count++))).string();
@@ -131,8 +125,8 @@ TEST_CASE(
   CHECK(again.apply(two.views)[0].to_vector<float>() == w.to_vector<float>());
   Lesson flat = l;
   flat.views = {Tensor::full({200, 4}, 3)};
-  CHECK(message_of([&] { Standardise().fit(flat); }).find("zero variance") != std::string::npos);
-  CHECK(message_of([&] { UnitRange().fit(flat); }).find("zero variance") != std::string::npos);
+  CHECK(message([&] { Standardise().fit(flat); }).find("zero variance") != std::string::npos);
+  CHECK(message([&] { UnitRange().fit(flat); }).find("zero variance") != std::string::npos);
 }
 
 TEST_CASE("a pipeline learns, keeps its state, and says so when a stage is named twice") {
@@ -148,7 +142,7 @@ TEST_CASE("a pipeline learns, keeps its state, and says so when a stage is named
   CHECK(again.apply(other.views).to_vector<float>() == said.to_vector<float>());
   Pipeline twice;
   twice.add<Standardise>();
-  CHECK(message_of([&] { twice.add<Standardise>(); }).find("standardise") != std::string::npos);
+  CHECK(message([&] { twice.add<Standardise>(); }).find("standardise") != std::string::npos);
 }
 
 TEST_CASE("tic-dbn learns held-out simulated patients, with 1 and 2 threads bitwise, and predicts the same after loading") {
@@ -196,7 +190,7 @@ TEST_CASE("killed with -9 after its first stage, a training in stages goes on to
   train_in(killed.path, "tic-dbn", quick_tic, 80, true);
   CHECK(read_file(whole.path + "/model.safetensors") == read_file(killed.path + "/model.safetensors"));
   CHECK(read_file(whole.path + "/metrics.jsonl") == read_file(killed.path + "/metrics.jsonl"));
-  CHECK(message_of([&] { train_in(killed.path, "tic-dbn", {{"epochs", "9"}}, 80, true); }).find("other settings") != std::string::npos);
+  CHECK(message([&] { train_in(killed.path, "tic-dbn", {{"epochs", "9"}}, 80, true); }).find("other settings") != std::string::npos);
 }
 
 TEST_CASE("bad input is refused in one line that says what to do") {
@@ -206,21 +200,21 @@ TEST_CASE("bad input is refused in one line that says what to do") {
   one.split.train.clear();
   for (int64_t i = 0; i < 40; i++)
     if (data.set->category(i) == 0) one.split.train.push_back(i);
-  CHECK(message_of([&] { tic->prepare_training(one, {}); }).find("give cases of every category") != std::string::npos);
-  CHECK(message_of([&] { tic->prepare_training(data, {.folder = {}, .init = "w.safetensors"}); }).find("--init") != std::string::npos);
-  CHECK(message_of([&] { small("tic-dbn", {})->data({"sim:breast", 20, 1}); }).empty());
+  CHECK(message([&] { tic->prepare_training(one, {}); }).find("give cases of every category") != std::string::npos);
+  CHECK(message([&] { tic->prepare_training(data, {.folder = {}, .init = "w.safetensors"}); }).find("--init") != std::string::npos);
+  CHECK(message([&] { small("tic-dbn", {})->data({"sim:breast", 20, 1}); }).empty());
   auto wrong = small("tic-dbn", quick_tic);
   const Data pictures = wrong->data({"sim:breast", 20, 1});
   wrong->prepare_training(pictures, {});
   const Folder folder;
-  CHECK(message_of([&] { wrong->train(pictures, {.folder = folder.path}); }).find("has no curve") != std::string::npos);
+  CHECK(message([&] { wrong->train(pictures, {.folder = folder.path}); }).find("has no curve") != std::string::npos);
   Sample flat = data.set->get(0);
   flat.sequence.values = Tensor::full({400, 4}, 1);
-  CHECK(message_of([&] { joined_curves(resampled_curve(curve_of(flat, "lesion"), 100), {}); }).find("zero variance") != std::string::npos);
+  CHECK(message([&] { joined_curves(resampled_curve(curve_of(flat, "lesion"), 100), {}); }).find("zero variance") != std::string::npos);
   auto e = make_experiment("tic-dbn");
   e->settings().set("cases", "20"), e->settings().set("folds", "25");
-  CHECK(message_of([&] { e->run({}); }).find("folds") != std::string::npos);
-  CHECK(message_of([] { make_experiment("tick-dbn"); }) == "unknown experiment 'tick-dbn'; did you mean tic-dbn?");
+  CHECK(message([&] { e->run({}); }).find("folds") != std::string::npos);
+  CHECK(message([] { make_experiment("tick-dbn"); }) == "unknown experiment 'tick-dbn'; did you mean tic-dbn?");
 }
 
 TEST_CASE("a lesion's crop and sizes follow its box; mirroring twice changes nothing") {
@@ -270,6 +264,6 @@ TEST_CASE("what simulate writes is read back: pictures, masks, curves, elastogra
     const size_t at = manifest.find("images/");
     manifest.replace(at, 7, "../../i");
     write_file_atomically(out + "/manifest.json", manifest);
-    CHECK(message_of([&] { open_dataset(out); }).find("not in the folder") != std::string::npos);
+    CHECK(message([&] { open_dataset(out); }).find("not in the folder") != std::string::npos);
   }
 }
