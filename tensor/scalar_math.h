@@ -17,20 +17,35 @@ namespace sono::math {
 SONO_INLINE float float_of_bits(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
 SONO_INLINE uint32_t bits_of_float(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
 
-// exp(x) = 2^n * exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) by a polynomial of degree 6 (Cephes' reduction in two parts).
+// exp(r) for |r| <= ln(2)/2, to degree 6, and (log(1 + m) - m + m^2/2) / m^3 for m in [sqrt(1/2) - 1, sqrt(2) - 1], to degree 8 (Cephes'
+// coefficients). V: float, or a vector of floats.
+template <class V> SONO_INLINE V exp_series(V r) {
+  V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return p * r * r + r + 1.0f;
+}
+template <class V> SONO_INLINE V log_series(V m) {
+  V p = m * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  return p * m + 3.3333331174e-1f;
+}
+
+// exp(x) = 2^n * exp(r), n = round(x / ln 2), |r| <= ln(2)/2 (Cephes' reduction in two parts).
 // 2^n is applied as two factors so that results reach the denormals.
 SONO_INLINE float exp(float x) {
   const float clamped = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);  // NaN passes both comparisons and stays
   const float shifted = clamped * 1.44269504f + 12582912.0f;              // 1.5 * 2^23: rounds to the nearest integer
   const float n = shifted - 12582912.0f;
   const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
+  const float p = exp_series(r);
   const int32_t e = static_cast<int32_t>(bits_of_float(shifted)) - 0x4B400000;  // the integer n; anything for NaN, whose p is NaN
   const int32_t half = e >> 1;
   const float a = float_of_bits(static_cast<uint32_t>(half + 127) << 23), b = float_of_bits(static_cast<uint32_t>(e - half + 127) << 23);
@@ -38,7 +53,7 @@ SONO_INLINE float exp(float x) {
   return x != x ? x : y;
 }
 
-// log(x): mantissa in [sqrt(1/2), sqrt(2)), polynomial of degree 9 in m - 1 (Cephes' coefficients).
+// log(x): mantissa in [sqrt(1/2), sqrt(2)), a polynomial of degree 11 in it less 1.
 SONO_INLINE float log(float x) {
   const bool tiny = x < 1.17549435e-38f;
   const float scaled = tiny ? x * 8388608.0f : x;
@@ -48,15 +63,7 @@ SONO_INLINE float log(float x) {
   const float m = float_of_bits((shifted & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
   const float n = static_cast<float>(e) - (tiny ? 23.0f : 0.0f);
   const float z = m * m;
-  float p = 7.0376836292e-2f;
-  p = p * m - 1.1514610310e-1f;
-  p = p * m + 1.1676998740e-1f;
-  p = p * m - 1.2420140846e-1f;
-  p = p * m + 1.4249322787e-1f;
-  p = p * m - 1.6668057665e-1f;
-  p = p * m + 2.0000714765e-1f;
-  p = p * m - 2.4999993993e-1f;
-  p = p * m + 3.3333331174e-1f;
+  const float p = log_series(m);
   float y = p * m * z + n * -2.12194440e-4f - 0.5f * z;
   y = m + y + n * 0.693359375f;
   const float inf = float_of_bits(0x7F800000u);

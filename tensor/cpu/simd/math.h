@@ -2,6 +2,7 @@
 // exp, sigmoid and tanh of whole vectors, for use inside kernels, right for NaN and infinity: some 18 operations for exp (the formula of
 // tensor/scalar_math.h), 22 and a division for sigmoid, 13 and a division for tanh.
 #include "tensor/cpu/simd/vector.h"
+#include "tensor/scalar_math.h"
 
 namespace sono::cpu::SONO_ISA {
 namespace {
@@ -14,12 +15,7 @@ inline typename VectorOf<L>::Float exp_below_89(typename VectorOf<L>::Float x) {
   const F clamped = x < -104.0f ? F{} - 104.0f : x;
   const F shifted = clamped * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;  // 1.5 * 2^23 rounds to the nearest integer
   const F r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
-  F p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
+  const F p = math::exp_series(r);
   const I e = (I)shifted - 0x4B400000, half = e >> 1;                // two factors, so that results reach the denormals
   return p * (F)((half + 127) << 23) * (F)((e - half + 127) << 23);  // of NaN p is NaN
 }
@@ -67,14 +63,7 @@ inline typename VectorOf<L>::Float log_of_one_plus(typename VectorOf<L>::Float e
   const F u = e + 1.0f, lost = e - (u - 1.0f);
   const auto high = u > 1.41421356f;
   const F m = (high ? u * 0.5f : u) - 1.0f, n = high ? F{} + 1.0f : F{}, z = m * m;
-  F p = m * 7.0376836292e-2f - 1.1514610310e-1f;
-  p = p * m + 1.1676998740e-1f;
-  p = p * m - 1.2420140846e-1f;
-  p = p * m + 1.4249322787e-1f;
-  p = p * m - 1.6668057665e-1f;
-  p = p * m + 2.0000714765e-1f;
-  p = p * m - 2.4999993993e-1f;
-  p = p * m + 3.3333331174e-1f;
+  const F p = math::log_series(m);
   return m + (p * m * z + n * -2.12194440e-4f - z * 0.5f) + n * 0.693359375f + lost / u;
 }
 
