@@ -24,7 +24,7 @@ void tile(const Product& p, int64_t xo, int64_t wo, float* y, int64_t columns) {
   for (int b = 0; b < B; b++) {
     const V start = p.bias ? load<V>(p.bias + wo + b * L) : V{};
 #pragma GCC unroll 32
-    for (int r = 0; r < R; r++) sum[r][b] = start;
+    for (int r = 0; r < R; r++) sum[r][b] = start, __builtin_prefetch(y + r * p.ldy + b * L, 1);
   }
   for (int64_t t = 0; t < p.taps; t++) {
     const float *x = p.x[t] + xo, *w = p.w[t] + wo;
