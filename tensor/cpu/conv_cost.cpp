@@ -71,7 +71,8 @@ namespace narrow {
 
 double cost(const ConvArgs& a) {
   const Shapes s(a);
-  return Counts(s).products * static_cast<double>(s.C) * vectors(padded_columns(s.O)) / narrow_share[(s.kW - 3) / 2];
+  const int64_t columns = rows::paired(s) ? s.O : padded_columns(s.O);
+  return Counts(s).products * static_cast<double>(s.C) * vectors(columns) / narrow_share[(s.kW - 3) / 2];
 }
 
 }  // namespace narrow

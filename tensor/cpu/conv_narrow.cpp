@@ -17,7 +17,7 @@ namespace sono::kernels::narrow {
 namespace {
 
 using cpu::NarrowRow, cpu::padded_columns, cpu::scratch, cpu::simd;
-using rows::Rows, rows::Shapes;
+using rows::paired, rows::Rows, rows::Shapes;
 
 constexpr int64_t block_rows = 8;
 
@@ -60,12 +60,15 @@ class Block {
   int64_t d_, top_, span_, row_floats_;
 };
 
-// (t, u, v, c, o) with rows of padded_columns(O); the weights themselves where their rows need no padding.
-Tensor padded(const Tensor& t, int64_t O) {
-  const int64_t width = padded_columns(O);
-  if (!t || width == O) return t;
-  const Tensor wide = Tensor::zeros({t.size() / O, width});
-  for (int64_t i = 0; i < wide.dim(0); i++) std::copy_n(t.data<float>() + i * O, O, wide.data<float>() + i * width);
+int64_t row_floats(const Shapes& s) { return paired(s) ? 2 * s.O : padded_columns(s.O); }
+
+// (t, u, v, c, o) with rows as the kernels read them; the weights themselves where these are no different.
+Tensor padded(const Tensor& t, const Shapes& s) {
+  const int64_t width = row_floats(s), each = paired(s) ? 2 : 1;
+  if (!t || width == s.O) return t;
+  const Tensor wide = Tensor::zeros({t.size() / s.O, width});
+  for (int64_t i = 0; i < wide.dim(0); i++)
+    for (int64_t o = 0; o < each * s.O; o++) wide.data<float>()[i * width + o] = t.data<float>()[i * s.O + o / each];
   return wide;
 }
 
@@ -78,9 +81,10 @@ NarrowRow row_of(const Shapes& s) {
           .channels = s.C,
           .pixels = s.Wo,
           .columns = s.O,
-          .ldw = padded_columns(s.O),
+          .ldw = row_floats(s),
           .y = nullptr,
-          .ldy = s.O};
+          .ldy = s.O,
+          .paired = paired(s)};
 }
 
 }  // namespace
@@ -90,12 +94,12 @@ bool fits(const ConvArgs& a) {
   return simd().has_narrow(a.w.dim(2), a.geometry.stride[2], a.x.dim(4));
 }
 
-Tensor pack(const ConvArgs& a) { return padded(a.w, a.y.dim(4)); }
+Tensor pack(const ConvArgs& a) { return padded(a.w, Shapes(a)); }
 
 void forward(const ConvArgs& a) {
   const Shapes s(a);
-  const Tensor packed = a.packed ? a.packed : pack(a), bias = padded(a.bias, s.O);
-  const int64_t ld = padded_columns(s.O), parts = s.kD * s.kH;
+  const Tensor packed = a.packed ? a.packed : pack(a), bias = padded(a.bias, s);
+  const int64_t ld = row_floats(s), parts = s.kD * s.kH;
   parallel_for(Block::count(s), 1, [&](int64_t job, int64_t) {
     const Block block(s, a.x.data<float>(), job);
     NarrowRow row = row_of(s);
@@ -116,17 +120,17 @@ void forward(const ConvArgs& a) {
 
 void weight(const ConvArgs& a) {
   const Shapes s(a);
-  const int64_t ld = padded_columns(s.O), parts = s.kD * s.kH, size = parts * s.kW * s.C * ld, jobs = Block::count(s);
+  const int64_t ld = row_floats(s), each = paired(s) ? 2 : 1, parts = s.kD * s.kH, size = parts * s.kW * s.C * ld, jobs = Block::count(s);
   const int64_t chunks = std::clamp<int64_t>(std::min(jobs / 2, (int64_t{1} << 19) / size), 1, 16),
                 per_chunk = (jobs + chunks - 1) / chunks;
   const Tensor sums = Tensor::zeros({chunks, size + ld});
   parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
     NarrowRow row = row_of(s);
-    float *own = sums.data<float>() + chunk * (size + ld), *copy = ld == s.O ? nullptr : scratch(1, s.Wo * ld);
+    float *own = sums.data<float>() + chunk * (size + ld), *copy = ld == each * s.O ? nullptr : scratch(1, s.Wo * ld);
     float* zeros = scratch(2, s.Wo * s.stride[2] * s.C + s.kW * s.C);
     std::fill_n(zeros, s.Wo * s.stride[2] * s.C + s.kW * s.C, 0.0f);
     std::vector<const float*> x(parts * s.C);
-    row.x = x.data(), row.parts = parts * s.C, row.sums = own, row.bias_sums = a.bias ? own + size : nullptr, row.ldy = ld;
+    row.x = x.data(), row.parts = parts * s.C, row.sums = own, row.bias_sums = a.bias ? own + size : nullptr, row.ldy = copy ? ld : s.O;
     for (int64_t job = chunk * per_chunk; job < std::min(jobs, (chunk + 1) * per_chunk); job++) {
       const Block block(s, a.x.data<float>(), job);
       for (int64_t i = block.first; i < block.last; i++) {
@@ -144,13 +148,17 @@ void weight(const ConvArgs& a) {
       }
     }
   });
-  for (int64_t i = 0; i < size + ld; i++) {
-    float* to = i < size ? a.w.data<float>() + i / ld * s.O : a.bias ? a.bias.data<float>() : nullptr;
-    if (!to || i % ld >= s.O) continue;
-    float sum = 0;
-    for (int64_t chunk = 0; chunk < chunks; chunk++) sum += sums.data<float>()[chunk * (size + ld) + i];
-    to[i % ld] = sum;
-  }
+  // Chunks in order, then what a pair of lanes holds of one sum.
+  for (int64_t i = 0; i < (size + ld) / ld; i++)
+    for (int64_t o = 0; o < s.O; o++) {
+      float sum = 0;
+      for (int64_t lane = o * each; lane < (o + 1) * each; lane++)
+        for (int64_t chunk = 0; chunk < chunks; chunk++) sum += sums.data<float>()[chunk * (size + ld) + i * ld + lane];
+      if (i < size / ld)
+        a.w.data<float>()[i * s.O + o] = sum;
+      else if (a.bias)
+        a.bias.data<float>()[o] = sum;
+    }
 }
 
 }  // namespace sono::kernels::narrow

@@ -1,7 +1,8 @@
 #pragma once
-// The sizes of a convolution, and rows of an image with the padding that it wants. For conv_rows.cpp and conv_weight.cpp.
+// The sizes of a convolution, and rows of an image with the padding that it wants. For the direct convolutions.
 #include <algorithm>
 
+#include "tensor/cpu/simd.h"
 #include "tensor/kernels.h"
 
 namespace sono::kernels::rows {
@@ -23,6 +24,11 @@ struct Shapes {
   // The kW taps of a kernel row read contiguous inputs.
   bool joined() const { return dilation[2] == 1 && groups == 1; }
 };
+
+// conv_narrow.cpp puts two pixels into a vector: NarrowRow in simd_table.h.
+inline bool paired(const Shapes& s) {
+  return 2 * s.O == cpu::simd().lanes && s.O > 2 && s.C == 1 && s.stride[2] == 1 && s.Wo % 2 == 0;
+}
 
 // Rows of an image, copied with zeros on both sides where products need them, or read in place.
 // Columns [first, last) are wanted of rows that have `width` pixels of `channels` values.

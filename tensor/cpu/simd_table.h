@@ -38,6 +38,8 @@ struct Product {
 //   narrow_weight   sums[((part / channels * width + v) * channels + part % channels) * ldw + o] += sum over j of that times y[j * ldy + o]
 //                   bias_sums[o] += sum over j of y[j * ldy + o]
 // Rows of w, bias, sums and (narrow_weight) y hold padded_columns(columns) values.
+// paired: columns fill half a vector, stride and channels are 1, pixels even. Two pixels share a vector: rows of w and bias hold each value
+// twice, side by side, and rows of sums and bias_sums two parts of each, which are to be added.
 struct NarrowRow {
   const float* const* x;
   const float* const* w;
@@ -45,7 +47,7 @@ struct NarrowRow {
   float* y;
   int64_t ldy;
   const float* bias = nullptr;
-  bool relu = false;
+  bool relu = false, paired = false;
   float *sums = nullptr, *bias_sums = nullptr;
 };
 

@@ -91,6 +91,9 @@ TEST_CASE("conv2d and its adjoints: few channels, kernel rows of 3, 5 and 7 taps
   check_all({1, 1, 20, 23, 1, 16, {1, 2, 3}, {{1, 3, 1}, {0, 2, 0}, {1, 2, 1}}, true});
   check_all({2, 9, 10, 12, 1, 8, {3, 3, 3}, {{1, 1, 1}, {1, 1, 1}}, true});
   check_all({1, 9, 10, 15, 1, 8, {3, 5, 5}, {{2, 2, 2}, {1, 2, 2}}, true});
+  for (int64_t O : {4, 8})  // half a vector of 8 and of 16 lanes: pixels in pairs
+    for (int64_t kernel : {3, 5, 7})
+      for (int64_t width : {2, 6, 8, 20, 22, 46}) check_all({1, 3, 9, width, 1, O, {3, 3, kernel}, {{1, 1, 1}, {1, 1, kernel / 2}}, true});
 }
 
 TEST_CASE("convolution with an activation, and with packed weights") {
