@@ -193,6 +193,24 @@ TEST_CASE("killed with -9 after its first stage, a training in stages goes on to
   CHECK(message([&] { train_in(killed.path, "tic-dbn", {{"epochs", "9"}}, 80, true); }).find("other settings") != std::string::npos);
 }
 
+TEST_CASE("svm-texture tells held-out lesions apart, with 1 and 2 threads bitwise, and refuses one class only") {
+  const Folder one, two;
+  const Changes quick = {{"size", "32"}, {"components", "5"}, {"outline", "true"}};
+  set_threads(1);
+  Trained a = train_in(one.path, "svm-texture", quick, 160);
+  set_threads(2);
+  Trained b = train_in(two.path, "svm-texture", quick, 160);
+  set_threads(0);
+  CHECK(read_file(one.path + "/model.safetensors") == read_file(two.path + "/model.safetensors"));
+  CHECK(auc_on(a, a.data.split.validation) > 0.65);
+  CHECK(a.system->rivals().size() == 2);
+  Data benign = a.data;
+  std::erase_if(benign.split.train, [&](int64_t i) { return benign.set->category(i) == 1; });
+  const std::string refusal = message([&] { small("svm-texture", quick)->prepare_training(benign, {}); });
+  CHECK(refusal.find("svm-texture: all of the") != std::string::npos);
+  CHECK(refusal.find("give cases of every category") != std::string::npos);
+}
+
 TEST_CASE("bad input is refused in one line that says what to do") {
   auto tic = small("tic-dbn", quick_tic);
   const Data data = tic->data({"sim:ceus", 40, 1});

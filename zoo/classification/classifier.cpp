@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "zoo/common/categories.h"
+#include "zoo/data/companions.h"
 
 namespace sono::zoo {
 
@@ -57,6 +58,10 @@ Sample crop_to_lesion(const Sample& sample, double margin) {
   s.labels.boxes.clear();
   s.labels.ellipse.reset();
   return s;
+}
+
+std::vector<Sample> Classifier::read(const std::string& path) const {
+  return base().crop == "lesion" ? read_with_companions(path) : NetworkSystem::read(path);
 }
 
 Sample Classifier::prepare(const Sample& sample) const { return base().crop == "lesion" ? crop_to_lesion(sample, base().margin) : sample; }

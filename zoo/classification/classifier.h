@@ -15,6 +15,9 @@ struct ClassifierSettings : NetworkSettings {
 
 // Networks give (N, classes), or (N, members, classes) of several that are averaged.
 class Classifier : public NetworkSystem {
+ public:
+  std::vector<Sample> read(const std::string& path) const override;  // crop=lesion: with the mask beside it (zoo/data/companions.h)
+
  protected:
   ClassifierSettings& base() override = 0;
   const ClassifierSettings& base() const { return const_cast<Classifier*>(this)->base(); }
@@ -26,7 +29,8 @@ class Classifier : public NetworkSystem {
   Tensor activate(const Tensor& logits) const override;
   bool spatial() const override { return false; }
   Labels decode(const Tensor& probabilities, const Fit& fit, const Sample& sample) const override;
-  std::vector<std::pair<std::string, double>> score(const std::vector<Tensor>& probabilities, const std::vector<Sample>& truths) const override;
+  std::vector<std::pair<std::string, double>> score(const std::vector<Tensor>& probabilities,
+                                                    const std::vector<Sample>& truths) const override;
   bool sees_outline() const { return base().crop == "lesion" && base().outline; }
   int64_t classes() const { return std::max<int64_t>(2, static_cast<int64_t>(categories().size())); }
 };

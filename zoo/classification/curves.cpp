@@ -43,8 +43,9 @@ Tensor resampled_curve(const Tensor& curve, int64_t length) {
 }
 
 Tensor joined_curves(const Tensor& first, const Tensor& second) {
-  const float top = *std::max_element(first.data<float>(), first.data<float>() + first.size());
-  if (!(top > 0))
+  const auto largest = [](const Tensor& t) { return *std::max_element(t.data<float>(), t.data<float>() + t.size()); };
+  const float peak = largest(first), top = second ? std::max(peak, largest(second)) : peak;
+  if (!(peak > 0))
     throw NumericError(
         "[joined_curves] the curve has zero variance, or never rises above its beginning: there is no enhancement to classify");
   Tensor all({first.size() + (second ? second.size() : 0)});

@@ -4,6 +4,7 @@
 #include "zoo/classification/phases.h"
 #include "zoo/common/staged_system.h"
 #include "zoo/common/stages.h"
+#include "zoo/data/companions.h"
 #include "zoo/data/resize.h"
 
 namespace sono::zoo {
@@ -55,6 +56,7 @@ class DccaMkl : public StagedSystem {
             "circulation"};
   }
   std::string default_source() const override { return "sim:ceus"; }
+  std::vector<Sample> read(const std::string& path) const override { return {read_phases(path, 3)}; }
 
  protected:
   DccaSettings& base() override { return options_; }
@@ -84,7 +86,7 @@ class DccaMkl : public StagedSystem {
   std::vector<Rival> build_rivals() const override {
     std::vector<Rival> rivals(2);
     rivals[0].name = "linear: logistic regression on the same features of the three phases";
-    rivals[0].pipeline = plain_pipeline("logistic", {}, {{"C", {"0.0001", "0.001", "0.01", "0.1", "1"}}});
+    rivals[0].pipeline = plain_pipeline("logistic", {}, {{"C", {"0.001", "0.01", "0.1", "1", "10"}}});
     rivals[1].name = "linear: logistic regression on the pictures themselves, 16 x 16 of each phase";
     rivals[1].rows = [](const Sample& s) {
       const Tensor small = resize_bilinear(s.image, 16, 16);

@@ -94,7 +94,9 @@ class PgbmSwe : public StagedSystem {
   // The lesion's box in the elastogram, resized; kPa up to `highest` become 0 … 1.
   Tensor elastogram(const Sample& s) const {
     if (!s.elasticity)
-      throw Error(s.meta.id + ": has no elastogram; give data with one (sim:breast-swe, or a folder of `sonograd simulate breast-swe`)");
+      throw Error(s.meta.id +
+                  ": has no elastogram; put NAME_swe.npy (kPa) beside the picture, or give data with one (sim:breast-swe, a folder "
+                  "of `sonograd simulate breast-swe`)");
     const Box b = lesion_extent(s);
     const double mx = b.width * options_.margin, my = b.height * options_.margin;
     const auto left = static_cast<int64_t>(b.x - mx), top = static_cast<int64_t>(b.y - my);

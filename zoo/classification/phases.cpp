@@ -30,7 +30,9 @@ std::vector<int> ring_of(const Tensor& mask) {
 }  // namespace
 
 Views phase_features(const Sample& s) {
-  if (!s.labels.mask) throw Error(s.meta.id + ": has no mask of the lesion, which says where to measure; give one in masks/");
+  if (!s.labels.mask)
+    throw Error(s.meta.id +
+                ": has no mask of the lesion, which says where to measure; give one in masks/, or as NAME_mask.png beside the picture");
   const int64_t phases = s.image.dim(2), n = s.labels.mask.size();
   if (phases < 2) throw Error(s.meta.id + ": has one channel; wanted are two contrast phases or more, as the channels of a picture");
   const std::vector<int> ring = ring_of(s.labels.mask);

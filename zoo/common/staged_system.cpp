@@ -15,6 +15,7 @@
 #include "tensor/random.h"
 #include "zoo/common/categories.h"
 #include "zoo/common/named_tensors.h"
+#include "zoo/data/companions.h"
 #include "zoo/sim/simulate.h"
 
 namespace sono::zoo {
@@ -39,6 +40,8 @@ std::shared_ptr<const Dataset> StagedSystem::open(const Source& source) const {
 }
 
 std::shared_ptr<const Dataset> StagedSystem::open_folder(const std::string& folder) const { return open_categories(folder, categories_); }
+
+std::vector<Sample> StagedSystem::read(const std::string& path) const { return read_with_companions(path); }
 
 // ---- cases as numbers ------------------------------------------------------------------------------------------------------------------
 

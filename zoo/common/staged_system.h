@@ -41,6 +41,7 @@ class StagedSystem : public System {
   void prepare_training(const Data& data, const Run& run) override;
   void train(const Data& data, const Run& run) override;
   Labels predict(const Sample& sample) override;
+  std::vector<Sample> read(const std::string& path) const override;  // with the mask and elastogram beside it (zoo/data/companions.h)
   std::vector<std::string> rivals() const override;
   std::vector<Labels> predict_with_rivals(const Sample& sample) override;
   nlohmann::json describe() const override;

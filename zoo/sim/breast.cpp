@@ -415,7 +415,7 @@ Sample breast_sample(const BreastPatient& p, int64_t frame_index, const Simulate
   if (o.elasticity) {
     const LesionStiffness stiffness = lesion_stiffness(p, o);
     s.elasticity = elastogram(p, stiffness, frame);
-    s.labels.measurements.back().value = oracle_stiffness(stiffness.kind, o.overlap);  // of the elastogram alone
+    s.labels.measurements.back().value = oracle_stiffness(stiffness, o.overlap);  // of the elastogram alone
     s.labels.measurements.push_back({"stiffness", static_cast<double>(static_cast<int>(stiffness.kind)), "code"});
   }
   s.meta.frame = frame_index, s.meta.spacing = {frame.spacing, frame.spacing}, s.meta.domain = p.domain.name;

@@ -35,6 +35,8 @@ double LognormalBolus::mean_transit() const { return arrival + std::exp(mu + 0.5
 
 namespace {
 
+constexpr double cysts = 0.4;  // share of the benign lesions that enhance little
+
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 // Depth of the washout: its mean in either class and its deviation; they come nearer to each other with difficulty.
@@ -57,6 +59,12 @@ void draw_enhancement(Random& random, PerfusionPatient& p) {
       (p.kind == LiverLesion::metastasis || p.kind == LiverLesion::hemangioma ? random.uniform(20, 50) : random.uniform(40, 90)) / p.speed;
   p.width = random.uniform(6, 14) / p.speed;
   if (p.kind == LiverLesion::hemangioma) p.fill = random.uniform(0.3, 0.8), p.fill_time = random.uniform(15, 35) / p.speed;
+  if (p.kind == LiverLesion::cyst) p.a *= 0.06, p.b = random.uniform(0.01, 0.06);
+  const double centre = random.uniform(0.3, 0.65);
+  if (p.kind == LiverLesion::hyperplasia)
+    p.core = 0.25;
+  else if (p.kind != LiverLesion::carcinoma && random.chance(0.5))
+    p.core = centre;
 }
 
 Contour draw_outline(Random& random, const SimulateOptions& o) {
@@ -85,8 +93,8 @@ PerfusionPatient perfusion_patient(uint64_t seed, uint64_t patient, bool maligna
   PerfusionPatient p;
   p.seed = seed, p.patient = patient, p.malignant = malignant;
   const bool strong = random.chance(0.5);
-  p.kind = malignant ? (strong ? LiverLesion::carcinoma : LiverLesion::metastasis)
-                     : (strong ? LiverLesion::hyperplasia : LiverLesion::hemangioma);
+  const LiverLesion faint = random.chance(cysts) ? LiverLesion::cyst : LiverLesion::hemangioma;
+  p.kind = malignant ? (strong ? LiverLesion::carcinoma : LiverLesion::metastasis) : (strong ? LiverLesion::hyperplasia : faint);
   p.speed = std::exp(0.35 * random.normal());
   p.injection = random.uniform(0, 25);
   const double start = p.injection + random.uniform(5, 15);
@@ -109,6 +117,12 @@ double oracle_washout(double depth, double difficulty) {
   const WashoutPrior prior(difficulty);
   const double z0 = (depth - prior.benign) / prior.deviation, z1 = (depth - prior.malignant) / prior.deviation;
   return logistic(0.5 * (z0 * z0 - z1 * z1));
+}
+
+double oracle_perfusion(const PerfusionPatient& p, double difficulty) {
+  if (p.kind == LiverLesion::cyst) return 0;
+  const double odds = 1 / (1 - 0.5 * cysts), washout = oracle_washout(p.depth, difficulty);  // of the classes, cysts left out
+  return odds * washout / (odds * washout + 1 - washout);
 }
 
 double region_speckle(Random& random, double speckles) { return random.gamma(speckles) / speckles; }
@@ -164,9 +178,11 @@ double pattern(LiverLesion kind, double rho, int phase, float blotch) {
     case LiverLesion::hemangioma:
       return phase == 0 ? (rho > 0.7 && blotch > 0 ? 2.2 : 0.5) : phase == 1 ? (rho > 0.4 ? 1.2 : 0.6) : 1;
     case LiverLesion::hyperplasia:
-      return rho < 0.25 ? 0.5 : 1.05;
+      return 1.05;
     case LiverLesion::carcinoma:
       return std::max(0.3, 1 + 0.3 * static_cast<double>(blotch));
+    case LiverLesion::cyst:
+      return 1;
   }
   return 1;
 }
@@ -202,7 +218,8 @@ void draw_phase(const PerfusionPatient& p, int phase, double t, int64_t frame, c
       const float blotch = blotches.data<float>()[k];
       const double d = static_cast<double>(p.contour.distance(static_cast<double>(x), static_cast<double>(y), nullptr));
       const double rho = std::max(0.0, 1 + d / std::sqrt(p.contour.a * p.contour.b));
-      const double c = d < 0 ? lesion * pattern(p.kind, rho, phase, blotch) : liver * (1 + 0.15 * static_cast<double>(blotch));
+      const double c =
+          d < 0 ? lesion * (rho < p.core ? 0.1 : pattern(p.kind, rho, phase, blotch)) : liver * (1 + 0.15 * static_cast<double>(blotch));
       image.data<float>()[k * 3 + phase] =
           static_cast<float>(displayed(gain * (std::max(0.0, c) + 0.004) * static_cast<double>(grain[static_cast<size_t>(k)]), p));
     }
@@ -227,7 +244,7 @@ std::vector<Measurement> measurements(const PerfusionPatient& p, const Perfusion
           {"wash-out", f.wash_out, "1/s"},
           {"washout depth", p.depth, "share"},
           {"kind", static_cast<double>(p.kind), "code"},
-          {"oracle malignancy", oracle_washout(p.depth, difficulty), "probability"}};
+          {"oracle malignancy", oracle_perfusion(p, difficulty), "probability"}};
 }
 
 }  // namespace

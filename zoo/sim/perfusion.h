@@ -10,9 +10,11 @@
 //   w(t)       = 1 - depth S((t - t0 - onset)/width) - fill exp(-(t - t0)/fill_time)        S the logistic function
 // Washout of malignant lesions is `depth` > 0 [CEUS LI-RADS; Claudon et al., Ultrasound in Medicine and Biology 2013]; hepatocellular
 // carcinoma enhances strongly in the arterial phase (large a), so does focal nodular hyperplasia, which then does not wash out; metastases
-// enhance little, haemangiomas fill from their border. a, b, the bolus, the moment of the injection and the patient's speed of
-// circulation say nothing of malignancy:
-// depth alone does, and its priors overlap: oracle_washout() is what no reader of the curves can beat by much.
+// enhance little, haemangiomas fill from their border. Cysts, 1 benign lesion in 5, enhance in no phase (a and b near 0): a lesion darker
+// than the liver in the late phase has washed out only if it was bright before. In the pictures a part of the lesions has a centre that
+// does not enhance either: the necrosis of metastases, thrombosed haemangiomas, the scar of hyperplasia [Claudon et al. 2013]. b, the
+// bolus, the moment of the injection and the patient's speed of circulation say nothing of malignancy. Depth does, where there is any
+// enhancement, and its priors overlap: oracle_perfusion() is what no reader of the curves can beat by much.
 //
 // What is seen: linear echo power times a Gamma(M, 1/M) variable (the mean of M independent speckles: CV = 1/sqrt(M)), breathing that mixes
 // the liver into the region, frames lost, gain; and the same in decibels, cut at the scanner's dynamic range.
@@ -45,7 +47,7 @@ struct LognormalBolus {
   double mean_transit() const;  // t0 + exp(μ + σ²/2)
 };
 
-enum class LiverLesion { hemangioma, hyperplasia, carcinoma, metastasis };
+enum class LiverLesion { hemangioma, hyperplasia, carcinoma, metastasis, cyst };
 
 struct PerfusionPatient {
   uint64_t seed = 0, patient = 0;
@@ -56,6 +58,7 @@ struct PerfusionPatient {
   GammaVariate arterial, portal, lesion_artery;  // peaks 1
   double arterial_share = 0.3, recirculation = 0.4, decay = 150;
   double a = 1, b = 1, depth = 0, onset = 60, width = 12, fill = 0, fill_time = 60;
+  double core = 0;  // radius that never enhances, as a share of the lesion's
   double gain_db = 0, speckles = 150, breathing = 0.1, breathing_phase = 0, lost_frames = 0.02, headroom_db = 4;
   Contour contour;  // of the lesion, in pixels of the phase pictures
   double liver(double t) const;
@@ -82,6 +85,8 @@ CurveFeatures curve_features(const std::vector<double>& curve, double rate);
 
 // P(malignant | depth) with equal classes: depth is normal in either class.
 double oracle_washout(double depth, double difficulty);
+// P(malignant | kind is a cyst or not, depth), with equal classes.
+double oracle_perfusion(const PerfusionPatient& patient, double difficulty);
 
 // A region's mean over M independent speckles, relative to its expectation: Gamma(M, 1/M).
 double region_speckle(Random& random, double speckles);
