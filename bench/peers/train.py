@@ -3,8 +3,9 @@
     train.py PATH/sonograd SYSTEM DATA [--epochs 4] [--threads 2] [--mode MODE]      seconds per epoch, in turns
     train.py PATH/sonograd SYSTEM DATA --scores OUT [--threads 2] [--mode MODE]      both to their end, and their scores
 
-In turns: each side is stopped (SIGSTOP) while the other runs, from one line of an epoch to the next. The first epoch has the reading of the data and
-what is compiled in it; the whole training is then first + (epochs - 1) x median + end, the end being the evaluation of the validation cases.
+In turns: each side is stopped (SIGSTOP) while the other runs, from one line of an epoch to the next, and the step of our training alone (`bench
+train:SYSTEM`) has a turn too. The first epoch has the reading of the data and what is compiled in it; the whole training is then
+first + (epochs - 1) x median + end, the end being the evaluation of the validation cases. What others took of the machine is said.
 Scores: both sides' masks as pictures, scored by scores.py, with 95 % intervals from a bootstrap over patients. What OUT has already is not trained again.
 """
 import argparse, json, os, signal, statistics, subprocess, sys, tempfile, time
@@ -25,6 +26,7 @@ p.add_argument("--scores", metavar="OUT")
 p.add_argument("--json")
 options = p.parse_args()
 environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+kept_memory = {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TOP_PAD_": str(2**26)}  # PyTorch is faster with it
 
 
 def ours(out, *more):
@@ -72,14 +74,14 @@ def processor_seconds(session):
 
 
 class Side:
-    def __init__(self, command):
-        self.command, self.process, self.seconds, self.others = command, None, [], []
+    def __init__(self, command, **more):
+        self.command, self.environment, self.process, self.seconds, self.others = command, {**environment, **more}, None, [], []
 
     def turn(self):
         """Up to the next epoch's line, or to the end; stopped again."""
         began = time.perf_counter()
         if self.process is None:
-            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True)
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment, start_new_session=True)
         else:
             os.killpg(self.process.pid, signal.SIGCONT)
         all_before, own_before = processor_seconds(self.process.pid)
@@ -102,6 +104,29 @@ class Side:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
+def step_alone():
+    """Milliseconds of one."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "bench.json")
+        subprocess.run([options.program, "bench", "train:" + options.system, "--seconds", "0.3", "--threads", str(options.threads), "--json", file], check=True, stdout=subprocess.DEVNULL)
+        with open(file) as f:
+            return next(r["median_ms"] for r in json.load(f)["results"] if r["name"] == "train:" + options.system)
+
+
+def epoch_beside_steps(run, alone):
+    """Our epochs from the second on, as the log has them, in units of their steps alone."""
+    config = config_of(run)
+    steps = len(config["split"]["train"]) / config["description"]["settings"]["batch"]  # the last batch may be a part of one
+    with open(os.path.join(run, "metrics.jsonl")) as f:
+        epochs = [json.loads(line) for line in f][1:]
+    step = statistics.median(alone) / 1e3
+    of = lambda value: statistics.median(value(e) for e in epochs)
+    result = {"steps": steps, "step": step, "epoch": of(lambda e: e["seconds"]) / (steps * step), "training": of(lambda e: e["seconds"] - e["validation_seconds"]) / (steps * step),
+              "wait": of(lambda e: e["wait_seconds"]), "validation": of(lambda e: e["validation_seconds"])}
+    print(f"an epoch beside its {steps:.1f} steps alone ({step * 1e3:.1f} ms each): {result['training']:.2f}, with validation ({result['validation']:.2f} s) {result['epoch']:.2f}; waited for batches {result['wait']:.2f} s")
+    return result
+
+
 def times():
     with tempfile.TemporaryDirectory() as folder:
         run, out = os.path.join(folder, "sonograd"), os.path.join(folder, "pytorch")
@@ -109,28 +134,31 @@ def times():
         try:
             sides["sonograd"].turn()  # and there is a split
             if not options.mode:
-                choice = subprocess.run(theirs(run, out, "--choose"), capture_output=True, text=True, check=True, env=environment).stdout
+                choice = subprocess.run(theirs(run, out, "--choose"), capture_output=True, text=True, check=True, env={**environment, **kept_memory}).stdout
                 print(choice, end="")
                 options.mode = choice.splitlines()[-1]
-            sides["pytorch"] = Side(theirs(run, out, "--epochs", str(options.epochs)))
+            sides["pytorch"] = Side(theirs(run, out, "--epochs", str(options.epochs)), **kept_memory)
             sides["pytorch"].turn()
+            alone = []
             for _ in range(options.epochs):  # the last turn is the end
                 for side in sides.values():
                     side.turn()
+                alone.append(step_alone())
             with open(os.path.join(out, "report.json")) as f:
                 parameters = json.load(f)["parameters"]
             if parameters != parameters_of(run):
                 sys.exit(f"not the same network: {parameters_of(run)} parameters here, {parameters} in PyTorch")
+            steps = epoch_beside_steps(run, alone)
         finally:
             for side in sides.values():
                 side.kill()
     whole = epochs_of_recipe()
-    result = {"system": options.system, "threads": options.threads, "mode": options.mode, "epochs": whole}
+    result = {"system": options.system, "threads": options.threads, "mode": options.mode, "epochs": whole, "beside steps": steps}
     for name, side in sides.items():
         first, *middle, end = side.seconds
         epoch = statistics.median(middle)
-        result[name] = {"first": first, "epoch": epoch, "all": middle, "end": end, "whole": first + (whole - 1) * epoch + end, "others": max(side.others)}
-        print(f"{name:9} first epoch {first:.1f} s, then {epoch:.2f} s [{min(middle):.2f}, {max(middle):.2f}] each, end {end:.1f} s: {result[name]['whole'] / 60:.1f} min for {whole} epochs; others had {max(side.others):.1f} cores at most")
+        result[name] = {"first": first, "epoch": epoch, "all": middle, "end": end, "whole": first + (whole - 1) * epoch + end, "others": side.others}
+        print(f"{name:9} first epoch {first:.1f} s, then {epoch:.2f} s [{min(middle):.2f}, {max(middle):.2f}] each, end {end:.1f} s: {result[name]['whole'] / 60:.1f} min for {whole} epochs; others had {statistics.median(side.others):.1f} cores, {max(side.others):.1f} at most")
     for what in ("epoch", "whole"):
         result["ratio " + what] = result["sonograd"][what] / result["pytorch"][what]
     print(f"{options.system}, {options.threads} threads, PyTorch {options.mode}: ratio {result['ratio epoch']:.2f} per epoch, {result['ratio whole']:.2f} of the whole training")
@@ -142,7 +170,7 @@ def complete(command, finished):
     if os.path.exists(finished):
         return
     began = time.perf_counter()
-    subprocess.run(command, check=True, env=environment)
+    subprocess.run(command, check=True, env={**environment, **kept_memory} if command[0] == sys.executable else environment)
     print(f"{time.perf_counter() - began:.0f} s", flush=True)
 
 
