@@ -11,8 +11,9 @@ namespace sono {
 
 using Scores = std::vector<std::pair<std::string, double>>;  // {"dice", 0.91} …
 
-// One JSON object per line and epoch: {"epoch":3,"train_loss":0.21,"val_dice":0.87,"lr":0.001,"seconds":4.2,"peak_mib":176}. NaN and
-// infinity become null. The file is replaced as a whole with each line, so that it is never cut.
+// One JSON object per line and epoch: {"epoch":3,"train_loss":0.21,"val_dice":0.87,"lr":0.001,"seconds":4.2,"wait_seconds":0.1,
+// "validation_seconds":0.4,"peak_mib":176}; of the seconds some went by in waiting for batches and in validation. NaN and infinity become
+// null. The file is replaced as a whole with each line, so that it is never cut.
 class MetricsLog {
  public:
   MetricsLog(std::string path, int64_t epochs);  // keeps the lines of epochs 1 … epochs of an existing file, drops the others

@@ -141,7 +141,9 @@ EpochReport Trainer::train_epoch(const AnyTask& task, ProgressBar& bar) {
   int64_t images = 0;
   for (int64_t done = 0; done < n && !time_is_up_;) {
     std::vector<std::any> group;
+    const double asked = seconds_since_start();
     for (; done < n && static_cast<int64_t>(group.size()) < options_.accumulate; done++) group.push_back(batches.next());
+    epoch.waited += seconds_since_start() - asked;
     const Step s = step(task, group);
     loss += s.loss * static_cast<double>(s.images);
     images += s.images;
@@ -219,7 +221,8 @@ void Trainer::validate(const AnyTask& task, EpochReport& epoch) {
     epoch.scores = task.validate();
   }
   validation_seconds_ = seconds_since_start() - began;
-  epoch.seconds += validation_seconds_;
+  epoch.validation = validation_seconds_;
+  epoch.seconds += epoch.validation;
 }
 
 // Is this the best epoch so far? Tells the plateau as well.
@@ -250,7 +253,11 @@ void Trainer::log(const EpochReport& epoch, ProgressBar& bar) {
     events.emplace_back("val/" + name, value);
     line += "  " + name + format(" %.4g", value);
   }
-  row.insert(row.end(), {{"lr", epoch.rate}, {"seconds", epoch.seconds}, {"peak_mib", peak_mib}});
+  row.insert(row.end(), {{"lr", epoch.rate},
+                         {"seconds", epoch.seconds},
+                         {"wait_seconds", epoch.waited},
+                         {"validation_seconds", epoch.validation},
+                         {"peak_mib", peak_mib}});
   events.insert(events.end(),
                 {{"lr", epoch.rate}, {"seconds", epoch.seconds}, {"images_per_second", epoch.images_per_second}, {"peak_mib", peak_mib}});
   if (metrics_) metrics_->add(epoch.epoch, row);

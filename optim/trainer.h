@@ -34,8 +34,9 @@ enum class ProgressStyle { automatic, off, lines, live };  // on stderr; automat
 struct EpochReport {
   int64_t epoch = 0;
   double train_loss = 0, rate = 0, seconds = 0, images_per_second = 0;
-  int64_t peak_memory = 0;  // bytes of tensors on the model's device, most at one time since the program began
-  Scores scores;            // of validate()
+  double waited = 0, validation = 0;  // of the seconds: for batches that were not made yet, in validate()
+  int64_t peak_memory = 0;            // bytes of tensors on the model's device, most at one time since the program began
+  Scores scores;                      // of validate()
   bool best = false;
 };
 

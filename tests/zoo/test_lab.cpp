@@ -156,4 +156,8 @@ TEST_CASE("lab: works have the parameters and FLOPs of their definitions") {
   CHECK(cnn.flops == 2.0 * 9 * (128 * 128 * 16 + 64 * 64 * 16 * 32 + 32 * 32 * 32 * 64 + 16 * 16 * 64 * 64) + 2 * 64 * 2);
   cnn.run();
   CHECK(make_work("infer:sononet-16").parameters == 930796);
+  const Work trained = make_work("train:unet-hc");
+  CHECK(trained.parameters == 482449);
+  trained.run();
+  CHECK(make_work("train:unet").parameters == 1942289);
 }

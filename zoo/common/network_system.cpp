@@ -175,39 +175,28 @@ Batch NetworkSystem::training_batch(const CachedDataset& data, const std::vector
 }
 
 Tensor NetworkSystem::averaged(const Tensor& images, const std::function<Tensor(const Tensor&)>& pass) const {
-  const Tensor p = pass(images);
-  if (!base().mirror) return p;
-  const Tensor first = p.clone(), q = pass(flip(images, {2}));  // a plan's results lie in one place
+  const Tensor first = pass(images).clone();  // a plan's results lie in one place
+  if (!base().mirror) return first;
+  const Tensor q = pass(flip(images, {2}));
   return (first + (spatial() ? flip(q, {2}) : q)) * 0.5;
 }
 
-namespace {
-
-Tensor case_of(const Tensor& all, int64_t i) { return all.rows(i, i + 1).view(Shape(all.shape().begin() + 1, all.shape().end())); }
-
-}  // namespace
-
+// On the CPU by a plan.
 std::vector<Tensor> NetworkSystem::probabilities(const Tensor& images) {
-  const EvalMode eval(*network_);
-  const Tensor p = averaged(images, [this](const Tensor& x) { return activate(forward(*network_, x.to(device_))).to(Device::cpu); });
+  const auto eager = [this](const Tensor& x) {
+    const EvalMode eval(*network_);
+    return activate(forward(*network_, x.to(device_))).to(Device::cpu);
+  };
+  if (!plan_ && device_ == Device::cpu) plan_ = freeze(eager, images, {.check = false});
+  const NoGrad values;
+  const Tensor p = averaged(images, [&](const Tensor& x) { return plan_ ? (*plan_)(x) : eager(x); });
   std::vector<Tensor> each;
-  for (int64_t i = 0; i < p.dim(0); i++) each.push_back(case_of(p, i));
+  for (int64_t i = 0; i < p.dim(0); i++) each.push_back(p.rows(i, i + 1).view(Shape(p.shape().begin() + 1, p.shape().end())));
   return each;
 }
 
-// One image at a time, by a plan.
-Tensor NetworkSystem::probabilities_of_one(const Tensor& image) {
-  if (device_ != Device::cpu) return probabilities(image).at(0);
-  const auto eager = [this](const Tensor& x) {
-    const EvalMode eval(*network_);
-    return activate(forward(*network_, x));
-  };
-  if (!plan_) plan_ = freeze(eager, image, {.check = false});
-  const NoGrad values;
-  return case_of(averaged(image, [this](const Tensor& x) { return (*plan_)(x); }), 0);
-}
-
 std::vector<std::pair<std::string, double>> NetworkSystem::validate(const CachedDataset& data, const std::vector<int64_t>& cases) {
+  plan_.reset();  // the weights are others than last time
   std::vector<Tensor> all;
   std::vector<Sample> truths;
   for (size_t i = 0; i < cases.size();) {
@@ -216,6 +205,7 @@ std::vector<std::pair<std::string, double>> NetworkSystem::validate(const Cached
     for (Tensor& p : probabilities(make_batch(some).images)) all.push_back(std::move(p));
     truths.insert(truths.end(), some.begin(), some.end());
   }
+  plan_.reset();
   return score(all, truths);
 }
 
@@ -262,7 +252,7 @@ Labels NetworkSystem::predict(const Sample& sample) {
   const Sample prepared = prepare(sample);
   const Fit fit(prepared.image.dim(0), prepared.image.dim(1), base().height, base().width, fit_mode());
   const Sample fitted = fit.sample(prepared);
-  return decode(probabilities_of_one(make_batch({fitted}).images), fit, prepared);
+  return decode(probabilities(make_batch({fitted}).images).at(0), fit, prepared);
 }
 
 nlohmann::json NetworkSystem::describe() const { return {{"settings", settings_.to_json()}, {"mask_labels", mask_labels_}, {"categories", categories_}}; }

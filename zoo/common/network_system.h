@@ -79,13 +79,12 @@ class NetworkSystem : public System {
   // What `pass` gives for images, averaged with what it gives for their mirror images if the settings say so.
   Tensor averaged(const Tensor& images, const std::function<Tensor(const Tensor&)>& pass) const;
   std::vector<Tensor> probabilities(const Tensor& images);  // one per case
-  Tensor probabilities_of_one(const Tensor& image);         // (1, H, W, C)
   std::vector<std::pair<std::string, double>> validate(const CachedDataset& data, const std::vector<int64_t>& cases);
 
   Settings settings_;
   std::vector<std::string> mask_labels_, categories_;
   std::unique_ptr<Module> network_;
-  std::optional<Plan> plan_;  // of a pass, once predict() was asked; whoever changes weights takes it away
+  std::optional<Plan> plan_;  // of a pass, once probabilities were asked for; whoever changes weights takes it away
   Device device_ = Device::cpu;
 };
 

@@ -7,7 +7,9 @@
 #include "layers/loss.h"
 #include "layers/networks.h"
 #include "layers/summary.h"
+#include "optim/clip.h"
 #include "optim/contrastive_divergence.h"
+#include "optim/ema.h"
 #include "tensor/random.h"
 #include "zoo/lab/cases.h"
 
@@ -36,12 +38,17 @@ Loss classes() {
 Loss binary(const Shape& shape) {
   return [y = (random_uniform(shape, 1, 1) > 0.5).to(Dtype::f32)](const Tensor& logits) { return binary_cross_entropy(logits, y); };
 }
+std::function<Loss()> overlap(const Shape& shape) {
+  return
+      [=] { return [y = (random_uniform(shape, 1, 1) > 0.5).to(Dtype::f32)](const Tensor& logits) { return dice_bce_loss(logits, y); }; };
+}
 
 struct Recipe {
   std::function<Network()> make;
   Shape input;
   std::function<Loss()> loss = {};  // empty: inference
   int64_t steps = 0;                // of an LSTM: its operations are counted by formula
+  bool trainer = false;             // a step as the systems' trainer does it
 };
 
 const std::map<std::string, Recipe>& recipes() {
@@ -50,6 +57,7 @@ const std::map<std::string, Recipe>& recipes() {
   static const auto resnet = [] { return network(std::make_shared<ResNetSmall>()); };
   static const auto cnn3d = [] { return network(std::make_shared<Cnn>(CnnOptions{.widths = {8, 16, 32}, .dimensions = 3})); };
   static const auto lstm = [] { return network(std::make_shared<LstmClassifier>()); };
+  static const auto deep_unet = [] { return network(std::make_shared<UNet>(UNetOptions{.widths = {16, 32, 64, 128, 256}})); };
   static const std::map<std::string, Recipe> all = {
       {"step:cnn", {cnn, {8, 128, 128, 1}, classes}},
       {"step:unet",
@@ -74,6 +82,8 @@ const std::map<std::string, Recipe>& recipes() {
       {"infer:sononet-16", {[] { return network(std::make_shared<SonoNet>()); }, {1, 224, 288, 1}}},
       {"infer:cnn3d", {cnn3d, {1, 64, 64, 64, 1}}},
       {"infer:lstm", {lstm, {1, 64, 128}, {}, 64}},
+      {"train:unet", {deep_unet, {8, 128, 128, 1}, overlap({8, 128, 128, 1}), 0, true}},
+      {"train:unet-hc", {unet, {8, 128, 192, 1}, overlap({8, 128, 192, 1}), 0, true}},
   };
   return all;
 }
@@ -109,6 +119,24 @@ std::function<void()> step(const Network& net, const Tensor& x, const Loss& loss
     adam->zero_gradients();
     backward(loss(net.call(x)));
     adam->step();
+  };
+}
+
+// AdamW without decay of biases, clipped gradients, averaged weights; the loss is read.
+std::function<void()> trainer_step(const Network& net, const Tensor& x, const Loss& loss) {
+  const auto adam = std::make_shared<AdamW>(
+      *net.module, AdamOptions{.rate = 1e-3, .weight_decay = 1e-4, .groups = {{.pattern = "*.bias", .weight_decay = 0}}});
+  const auto average = std::make_shared<Ema>(*net.module, 0.99);
+  return [=] {
+    adam->step([&] {
+      adam->zero_gradients();
+      const Tensor value = loss(net.call(x));
+      const double read = value.item();
+      backward(value);
+      clip_norm(adam->parameters(), 5);
+      return read;
+    });
+    average->update();
   };
 }
 
@@ -154,7 +182,7 @@ Work make_work(const std::string& name) {
   Work w;
   for (const Module::Entry& e : net.module->parameters()) w.parameters += e.value->size();
   w.flops = count_flops(r, net, x);
-  w.run = r.loss ? step(net, x, r.loss()) : frozen(net, x);
+  w.run = !r.loss ? frozen(net, x) : r.trainer ? trainer_step(net, x, r.loss()) : step(net, x, r.loss());
   return w;
 }
 

@@ -11,6 +11,8 @@
 // step:autoencoder    784-500-250-500-784, sigmoid units; N = 100; binary cross-entropy
 // infer:*             one image (volume, sequence) in eval(): cnn, unet, resnet-small 128 x 128; unet-256; sononet-16 224 x 288; cnn3d;
 // lstm
+// train:unet          what a step of `unet`'s training is: U-Net 16-32-64-128-256, N = 8, 128 x 128, Dice + cross-entropy, AdamW, clipped
+// gradients, averaged weights; train:unet-hc: 16-32-64-128, 128 x 192
 // rbm:cd1             an epoch of CD-1 (v and h drawn, no momentum): 784-500, 100 batches of 100 samples in [0, 1]; rbm:cd1-binary: of 0 and 1
 #include <cstdint>
 #include <functional>
