@@ -63,10 +63,14 @@ struct DepthwiseRow {
   float* const* sums = nullptr;
 };
 
-// Windows of a row of output pixels: pixel j sees the positions at[p] + j * step of its image, p < positions (at least one).
+// Windows of a row of output pixels: pixel j sees the positions at[p] + j * step of its image, p < positions (at least one). `ahead` values
+// further on in the image lies what to ask the memory for (0: it is in the cache). past: what is written is too large to be read from the
+// cache; whole cache lines of it may go past it.
 struct Windows {
   const int64_t* at;
   int64_t positions, pixels, step, channels;
+  int64_t ahead = 0;
+  bool past = false;
 };
 
 // How a block of rows x columns is normalised: y = (x - mean) * scale + shift, mean, scale and shift per column.
