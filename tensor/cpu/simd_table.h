@@ -208,6 +208,9 @@ struct Simd {
   // The largest (or smallest) value of each column of contiguous rows (at least one), or of n values; NaN wins.
   void (*column_extremes)(const float* x, int64_t rows, int64_t columns, bool smallest, float* y);
   float (*extreme)(const float* x, int64_t n, bool smallest);
+  // The same of rows of n values (at least one), and the first place where it is.
+  void (*row_extremes)(const float* x, int64_t rows, int64_t n, bool smallest, float* y);
+  void (*row_arguments)(const float* x, int64_t rows, int64_t n, bool smallest, int32_t* y);
   void (*transpose)(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to,
                     int64_t ld_to);  // to[c * ld_to + r] = from[r * ld_from + c]
 
