@@ -117,8 +117,9 @@ void add_softmax(std::vector<Case>& cases, int64_t rows, int64_t classes) {
   const auto loss = [=] {
     return CrossEntropyArgs{normal({rows, classes}, 1), targets(), {}, Tensor({rows}), Tensor({rows}), Tensor({rows})};
   };
-  add(cases, cross_entropy, shape, {3 * n, 4 * n}, loss);
-  add(cases, cross_entropy_backward, shape, {3 * n, 8 * n}, [=] {
+  const double column = 4 * number(rows);  // of targets, losses, weights, logarithms or gradients
+  add(cases, cross_entropy, shape, {3 * n, 4 * n + 4 * column}, loss);
+  add(cases, cross_entropy_backward, shape, {3 * n, 8 * n + 3 * column}, [=] {
     const CrossEntropyArgs a = loss();
     cross_entropy(a);
     return CrossEntropyBackwardArgs{a.x, a.target, {}, a.log_sum, Tensor::ones({rows}), Tensor::empty_like(a.x)};
