@@ -142,14 +142,18 @@ struct Elu {
   template <class T> SONO_INLINE T vjp(T g, T x) const { using math::exp; return select(x > num<T>(0), g, num<T>(alpha) * g * exp(x)); }
 };
 
-// x * Phi(x), exact with erf [Hendrycks and Gimpel 2016].
+// x * Phi(x) with erf [Hendrycks and Gimpel 2016].
 struct Gelu {
   static constexpr auto name = "gelu";
   static constexpr Domain domain{};
-  template <class T> SONO_INLINE T f(T x) const { using math::erf; return num<T>(0.5) * x * (num<T>(1) + erf(x * num<T>(0.70710678118654752))); }
+  template <class T> static SONO_INLINE T phi(T x) {
+    if constexpr (std::is_arithmetic_v<T>) return num<T>(0.5) + num<T>(0.5) * math::erf_beside_one(x * num<T>(0.70710678118654752));
+    else return num<T>(0.5) * (num<T>(1) + erf(x * num<T>(0.70710678118654752)));
+  }
+  template <class T> SONO_INLINE T f(T x) const { return x * phi(x); }
   template <class T> SONO_INLINE T vjp(T g, T x) const {
-    using math::erf; using math::exp;
-    return g * (num<T>(0.5) * (num<T>(1) + erf(x * num<T>(0.70710678118654752))) + x * (num<T>(0.39894228040143268) * exp(x * x * num<T>(-0.5))));
+    using math::exp;
+    return g * (phi(x) + x * (num<T>(0.39894228040143268) * exp(x * x * num<T>(-0.5))));
   }
 };
 

@@ -30,8 +30,11 @@ struct Weights {
 };
 
 void check(const Tensor& target, int64_t classes, int64_t ignore) {
-  const int32_t* t = target.data<int32_t>();
-  for (int64_t r = 0; r < target.size(); r++)
+  const int32_t *t = target.data<int32_t>(), none = static_cast<int32_t>(ignore) == ignore ? static_cast<int32_t>(ignore) : 0;
+  const auto n = static_cast<uint32_t>(classes);
+  uint32_t wrong = 0;  // without a branch: the loop is vectors
+  for (int64_t r = 0; r < target.size(); r++) wrong |= static_cast<uint32_t>((t[r] != none) & (static_cast<uint32_t>(t[r]) >= n));
+  for (int64_t r = 0; wrong && r < target.size(); r++)
     if (t[r] != ignore && (t[r] < 0 || t[r] >= classes))
       throw ShapeError("[cross_entropy] target " + std::to_string(t[r]) + " at position " + std::to_string(r) + " is outside of 0 … " +
                        std::to_string(classes - 1));

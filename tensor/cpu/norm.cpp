@@ -405,14 +405,19 @@ void backward(const NormBackwardArgs& a) {
 // Rows of windows, and what they leave over, as units of work: unit u is the window[0] x window[1] rows of x that row u of the windows
 // covers, or fewer behind the last of them.
 struct WindowRows {
-  int64_t N, D, H, W, C, Do, Ho, Wo, deep, high, per_chunk, chunks;
+  int64_t N, D, H, W, C, Do, Ho, Wo, deep, high, per_chunk, chunks, ahead;
   std::array<int64_t, 3> window;
+  bool past;
 
-  WindowRows(const Shape& x, const Shape& pooled, const std::array<int64_t, 3>& w)
+  // written: of the size of x, or nothing.
+  WindowRows(const Shape& x, const Shape& pooled, const std::array<int64_t, 3>& w, const float* written)
       : N(x[0]), D(x[1]), H(x[2]), W(x[3]), C(x[4]), Do(pooled[1]), Ho(pooled[2]), Wo(pooled[3]), window(w) {
     deep = (D + w[0] - 1) / w[0], high = (H + w[1] - 1) / w[1];
     per_chunk = std::max<int64_t>(1, block_floats / (w[0] * w[1] * W * C));
     chunks = (N * deep * high + per_chunk - 1) / per_chunk;
+    constexpr int64_t cached = 1 << 22, cached_by_all = 1 << 23, longest = 1 << 15;  // as in pool.cpp
+    ahead = count(x) > cached ? std::min(longest, w[1] * W * C) : 0;
+    past = written && count(x) >= cached_by_all && C % simd().lanes == 0 && reinterpret_cast<uintptr_t>(written) % 64 == 0;
   }
 
   // Calls windows(Windows, first value of the image in x, first pixel in pooled) and rest(first value in x, pixels), in parallel; `chunk`
@@ -430,7 +435,7 @@ struct WindowRows {
           const bool whole = d < Do && i < Ho && Wo > 0;
           if (whole) {
             for (size_t p = 0; p < at.size(); p++) at[p] = rows[p / window[2]] + static_cast<int64_t>(p) % window[2];
-            windows(chunk, Windows{at.data(), static_cast<int64_t>(at.size()), Wo, window[2], C}, n * D * H * W * C,
+            windows(chunk, Windows{at.data(), static_cast<int64_t>(at.size()), Wo, window[2], C, ahead, past}, n * D * H * W * C,
                     ((n * Do + d) * Ho + i) * Wo);
           }
           const int64_t first = whole ? Wo * window[2] : 0;
@@ -450,7 +455,7 @@ void normalize_pool(const NormPoolArgs& a) {
   const Affine affine = affine_of(constants, one, 0, a.relu);
   const float* x = a.x.data<float>();
   float* y = a.y ? a.y.data<float>() : nullptr;
-  WindowRows(a.x.shape(), a.pooled.shape(), a.window)
+  WindowRows(a.x.shape(), a.pooled.shape(), a.window, y)
       .for_each(
           [&](int64_t, const Windows& w, int64_t image, int64_t pixel) {
             simd().normalize_pool_row(w, x + image, affine, y ? y + image : nullptr, a.pooled.data<float>() + pixel * w.channels);
@@ -464,7 +469,8 @@ void pool_backward(const NormPoolBackwardArgs& a) {
   Blocks one(reference::view_of(a));
   one.wide = one.width;
   const int64_t C = one.width;
-  const WindowRows rows(a.x.shape(), a.gpooled.shape(), a.window);
+  float* out = a.gx.data<float>();
+  const WindowRows rows(a.x.shape(), a.gpooled.shape(), a.window, a.gy && a.gy.raw() == a.gx.raw() ? nullptr : out);
   const Tensor partial = Tensor::zeros({rows.chunks, 2, C}), forward = lines(a, one);
   const Affine affine = affine_of(forward, one, 0, a.relu);
   const float *x = a.x.data<float>(), *gy = a.gy ? a.gy.data<float>() : nullptr, *gpooled = a.gpooled.data<float>();
@@ -486,7 +492,6 @@ void pool_backward(const NormPoolBackwardArgs& a) {
   slopes.take(a, 0, g, gx);
   const Tensor constants = slopes.constants();
   const float *slope = constants.data<float>(), *offset = slope + C;
-  float* out = a.gx.data<float>();
   rows.for_each(
       [&](int64_t, const Windows& w, int64_t image, int64_t pixel) {
         simd().pool_gradient(w, gpooled + pixel * C, gy ? gy + image : nullptr, x + image, affine, slope, offset, out + image);

@@ -132,11 +132,25 @@ bool tiled(const PoolArgs& a) {
   return true;
 }
 
+// From a row of windows to the next one, unless x is small enough for the cache: the processor's own prefetchers follow one row of pixels.
+int64_t ahead(const PoolArgs& a) {
+  constexpr int64_t cached = 1 << 22, longest = 1 << 15;
+  return a.x.size() > cached ? std::min(longest, a.stride[1] * a.x.dim(3) * a.x.dim(4)) : 0;
+}
+
+// What nobody reads again before it has left every cache, if its pixels are whole vectors.
+bool past(const PoolArgs& a, const Tensor& written) {
+  constexpr int64_t cached = 1 << 23;
+  const auto aligned = [](const Tensor& t) { return !t || reinterpret_cast<uintptr_t>(t.raw()) % 64 == 0; };
+  return written.size() >= cached && a.y.dim(4) % simd().lanes == 0 && aligned(written) && aligned(a.index);
+}
+
 // Calls f(windows, image n, first pixel of y) for runs of windows of a row that have the same shape: those inside, and each that is cut
 // by an edge. Rows in parallel; f must not write what another row writes.
 template <class F>
-void for_each_run(const PoolArgs& a, F f) {
-  const int64_t Do = a.y.dim(1), Ho = a.y.dim(2), Wo = a.y.dim(3), C = a.y.dim(4), W = a.x.dim(3);
+void for_each_run(const PoolArgs& a, const Tensor& written, F f) {
+  const int64_t Do = a.y.dim(1), Ho = a.y.dim(2), Wo = a.y.dim(3), C = a.y.dim(4), W = a.x.dim(3), next = ahead(a);
+  const bool past_cache = past(a, written);
   if (a.y.size() == 0) return;
   const int64_t row_values = a.window[0] * a.window[1] * W * C;
   parallel_for(a.y.dim(0) * Do * Ho, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, row_values)), [&](int64_t first, int64_t last) {
@@ -147,7 +161,7 @@ void for_each_run(const PoolArgs& a, F f) {
         int64_t end = j + 1, positions = 0;
         while (whole(j) && end < Wo && whole(end)) end++;
         reference::for_each_position(a, row % (Do * Ho) * Wo + j, [&](int64_t position) { at[positions++] = position; });
-        f(Windows{at.data(), positions, end - j, a.stride[2], C}, row / (Do * Ho), row * Wo + j);
+        f(Windows{at.data(), positions, end - j, a.stride[2], C, next, past_cache}, row / (Do * Ho), row * Wo + j);
         j = end;
       }
     }
@@ -166,7 +180,7 @@ int64_t image_size(const PoolArgs& a) { return a.x.dim(1) * a.x.dim(2) * a.x.dim
 void max_pool(const PoolArgs& a) {
   const int64_t image = image_size(a), C = a.y.dim(4);
   int32_t* index = a.index ? a.index.data<int32_t>() : nullptr;
-  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+  for_each_run(a, a.y, [&](const Windows& w, int64_t n, int64_t pixel) {
     simd().max_pool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, index ? index + pixel * C : nullptr);
   });
 }
@@ -175,7 +189,7 @@ void max_pool(const PoolArgs& a) {
 void max_pool_at(const PoolArgs& a) {
   const int64_t image = image_size(a), C = a.y.dim(4);
   std::atomic<bool> found = true;
-  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+  for_each_run(a, a.y, [&](const Windows& w, int64_t n, int64_t pixel) {
     if (!simd().max_pool_at_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, a.index.data<int32_t>() + pixel * C))
       found = false;
   });
@@ -186,7 +200,7 @@ void max_unpool(const PoolArgs& a) {
   const int64_t image = image_size(a), C = a.y.dim(4);
   std::atomic<bool> found = true;
   clear_gaps(a);
-  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+  for_each_run(a, a.x, [&](const Windows& w, int64_t n, int64_t pixel) {
     if (!simd().max_unpool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, a.index.data<int32_t>() + pixel * C))
       found = false;
   });
@@ -199,7 +213,7 @@ float weight(const PoolArgs& a, const Windows& w) {
 
 void avg_pool(const PoolArgs& a) {
   const int64_t image = image_size(a), C = a.y.dim(4);
-  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+  for_each_run(a, a.y, [&](const Windows& w, int64_t n, int64_t pixel) {
     simd().avg_pool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, weight(a, w));
   });
 }
@@ -207,7 +221,7 @@ void avg_pool(const PoolArgs& a) {
 void avg_pool_adjoint(const PoolArgs& a) {
   const int64_t image = image_size(a), C = a.y.dim(4);
   clear_gaps(a);
-  for_each_run(a, [&](const Windows& w, int64_t n, int64_t pixel) {
+  for_each_run(a, a.x, [&](const Windows& w, int64_t n, int64_t pixel) {
     simd().avg_unpool_row(w, a.x.data<float>() + n * image, a.y.data<float>() + pixel * C, weight(a, w));
   });
 }

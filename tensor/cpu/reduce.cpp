@@ -73,26 +73,25 @@ float finish(const ReduceArgs& a, double sum) {
   return static_cast<float>(a.kind == Reduction::mean ? sum / static_cast<double>(a.n) : sum);
 }
 
-// Where the row's largest or smallest value is, the first one; NaN is the largest and the smallest.
-int32_t argument(const float* x, int64_t n, float value) {
-  for (int64_t i = 0; i < n; i++)
-    if (x[i] == value || (value != value && x[i] != x[i])) return static_cast<int32_t>(i);
-  return 0;
-}
-
 // Rows of one value each that are not longer than a chunk.
 void rows(const ReduceArgs& a) {
   parallel_for(a.outer, std::max<int64_t>(1, chunk_floats / a.n), [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; r++) {
-      const float* x = a.x.data<float>() + r * a.n;
-      if (is_sum(a))
-        a.y.data<float>()[r] = finish(a, simd().sum(x, a.n));
-      else if (is_argument(a))
-        a.y.data<int32_t>()[r] = argument(x, a.n, simd().extreme(x, a.n, smallest(a)));
-      else
-        a.y.data<float>()[r] = simd().extreme(x, a.n, smallest(a));
-    }
+    const float* x = a.x.data<float>() + first * a.n;
+    if (is_argument(a)) return simd().row_arguments(x, last - first, a.n, smallest(a), a.y.data<int32_t>() + first);
+    float* y = a.y.data<float>() + first;
+    if (!is_sum(a)) return simd().row_extremes(x, last - first, a.n, smallest(a), y);
+    for (int64_t r = 0; r < last - first; r++) y[r] = finish(a, simd().sum(x + r * a.n, a.n));
   });
+}
+
+// Where a row has its extreme: in the first chunk that has it.
+int32_t argument(const ReduceArgs& a, const float* x, const float* parts, float value) {
+  int64_t chunk = 0;
+  while (parts[chunk] != value && (value == value || parts[chunk] == parts[chunk])) chunk++;
+  const int64_t from = chunk * chunk_floats;
+  int32_t at;
+  simd().row_arguments(x + from, 1, std::min(chunk_floats, a.n - from), smallest(a), &at);
+  return static_cast<int32_t>(from) + at;
 }
 
 // Each row in chunks.
@@ -115,7 +114,7 @@ void long_rows(const ReduceArgs& a) {
     }
     const float value = simd().extreme(row, chunks, smallest(a));
     if (is_argument(a))
-      a.y.data<int32_t>()[r] = argument(a.x.data<float>() + r * a.n, a.n, value);
+      a.y.data<int32_t>()[r] = argument(a, a.x.data<float>() + r * a.n, row, value);
     else
       a.y.data<float>()[r] = value;
   }

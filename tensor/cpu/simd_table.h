@@ -65,10 +65,14 @@ struct DepthwiseRow {
   float* const* sums = nullptr;
 };
 
-// Windows of a row of output pixels: pixel j sees the positions at[p] + j * step of its image, p < positions (at least one).
+// Windows of a row of output pixels: pixel j sees the positions at[p] + j * step of its image, p < positions (at least one). `ahead` values
+// further on in the image lies what to ask the memory for (0: it is in the cache). past: what is written is too large to be read from the
+// cache; whole cache lines of it may go past it.
 struct Windows {
   const int64_t* at;
   int64_t positions, pixels, step, channels;
+  int64_t ahead = 0;
+  bool past = false;
 };
 
 // How a block of rows x columns is normalised: y = (x - mean) * scale + shift, mean, scale and shift per column.
@@ -206,6 +210,9 @@ struct Simd {
   // The largest (or smallest) value of each column of contiguous rows (at least one), or of n values; NaN wins.
   void (*column_extremes)(const float* x, int64_t rows, int64_t columns, bool smallest, float* y);
   float (*extreme)(const float* x, int64_t n, bool smallest);
+  // The same of rows of n values (at least one), and the first place where it is.
+  void (*row_extremes)(const float* x, int64_t rows, int64_t n, bool smallest, float* y);
+  void (*row_arguments)(const float* x, int64_t rows, int64_t n, bool smallest, int32_t* y);
   void (*transpose)(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to,
                     int64_t ld_to);  // to[c * ld_to + r] = from[r * ld_from + c]
 

@@ -74,6 +74,29 @@ NormArgs batch_norm_of(const Tensor& x) {
 
 }  // namespace
 
+TEST_CASE("norm with pooling beyond the cache: the same values as norm, then pooling, and as with a gradient of zeros") {
+  const int64_t C = 16;
+  const Tensor x = random_normal({8, 1, 256, 256, C}, 1, 1), ones = Tensor::ones({C}), zeros = Tensor::zeros({C});
+  NormPoolArgs a;
+  a.x = x, a.y = Tensor::empty_like(x), a.pooled = Tensor({8, 1, 128, 128, C}), a.scale = ones, a.shift = zeros;
+  a.mean = Tensor({C}), a.rstd = Tensor({C}), a.window = {1, 2, 2}, a.relu = true;
+  kernels::normalize_pool(a);
+  const Tensor y = Tensor::empty_like(x), pooled = Tensor::empty_like(a.pooled);
+  NormArgs given{x, ones, zeros, y, a.mean, a.rstd, {1, x.size() / C, C, 1}};
+  given.relu = true;
+  kernels::normalize_given(given);
+  kernels::max_pool({y, pooled, {}, a.window, a.window});
+  CHECK(difference(a.y, y, 0, true) == "");
+  CHECK(difference(a.pooled, pooled, 0, true) == "");
+  NormPoolBackwardArgs b;
+  b.x = x, b.scale = ones, b.shift = zeros, b.mean = a.mean, b.rstd = a.rstd, b.gpooled = random_normal(pooled.shape(), 1, 2);
+  b.gx = a.y, b.gscale = Tensor({C}), b.gshift = Tensor({C}), b.window = a.window, b.relu = true;
+  kernels::normalize_pool_backward(b);
+  b.gy = b.gx = Tensor::zeros_like(x);
+  kernels::normalize_pool_backward(b);
+  CHECK(difference(a.y, b.gx, 0, true) == "");
+}
+
 TEST_CASE("batch norm: known values, and outputs of mean 0 and variance 1") {
   const NormArgs a = batch_norm_of(Tensor::from<float>({4, 2}, {1, -3, 3, -3, 1, 5, 3, 5}));
   CHECK(difference(a.mean, Tensor::from<double>({2}, {2, 1}), 1e-6, false) == "");

@@ -93,3 +93,27 @@ TEST_CASE("max_unpool and max_pool_at follow indices that no pooling made") {
 }
 
 TEST_CASE("pooling of an empty batch") { check({{0, 1, 4, 4, 3}, {1, 2, 2}, {1, 2, 2}}); }
+
+TEST_CASE("pooling beyond the cache: the same bits as image by image") {
+  const int64_t N = 8;
+  PoolArgs all{random_normal({N, 1, 256, 256, 16}, 1, 1), Tensor({N, 1, 128, 128, 16}), {}, {1, 2, 2}, {1, 2, 2}};
+  all.index = Tensor(all.y.shape(), Dtype::i32);
+  const Tensor y = Tensor::empty_like(all.y), x = Tensor::empty_like(all.x), index = Tensor::empty_like(all.index);
+  const auto same = [&](const kernels::Kernel<PoolArgs>& kernel, bool adjoint, bool indices) {
+    PoolArgs one = all;
+    if (!indices) one.index = {};
+    kernel(one);
+    for (int64_t n = 0; n < N; n++) {
+      one.x = (adjoint ? x : all.x).rows(n, n + 1), one.y = (adjoint ? all.y : y).rows(n, n + 1);
+      if (indices) one.index = (&kernel == &kernels::max_pool ? index : all.index).rows(n, n + 1);
+      kernel(one);
+    }
+    if (&kernel == &kernels::max_pool) CHECK(std::memcmp(index.raw(), all.index.raw(), index.bytes()) == 0);
+    return std::memcmp(adjoint ? x.raw() : y.raw(), adjoint ? all.x.raw() : all.y.raw(), adjoint ? x.bytes() : y.bytes()) == 0;
+  };
+  CHECK(same(kernels::max_pool, false, true));
+  CHECK(same(kernels::max_pool_at, false, true));
+  CHECK(same(kernels::avg_pool, false, false));
+  CHECK(same(kernels::max_unpool, true, true));
+  CHECK(same(kernels::avg_pool_adjoint, true, false));
+}

@@ -55,7 +55,9 @@ TEST_CASE("reductions: NaN wins, the first of equals is taken, infinities count"
   check(3, 100, 1, spoil);
   check(1, 40000, 1, spoil);
   check(3, 10, 17, spoil);
+  for (int64_t n : {2, 10, 16, 20, 64}) check(37, n, 1), check(37, n, 1, spoil);
   const auto equal = [](Tensor& x) { x.fill(1); };
+  for (int64_t n : {2, 10, 16, 20, 64}) check(37, n, 1, equal);
   check(2, 50, 1, equal);
   check(2, 50, 5, equal);
   check(1, 40000, 1, equal);

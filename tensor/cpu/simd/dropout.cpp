@@ -8,8 +8,13 @@ void dropout(const float* x, float* y, int64_t n, uint64_t first, uint64_t seed,
   for (int64_t done = 0; done < n; done += 4 * draws, first += draws) {
     uint32_t bits[4 * draws];
     philox(first, seed, stream, bits);
-    const int64_t rest = n - done < 4 * draws ? n - done : 4 * draws;
-    for (int64_t i = 0; i < rest; i++) y[done + i] = bits[i] < threshold ? 0.0f : x[done + i] * scale;
+    const auto keep = [&](int64_t i) { y[done + i] = bits[i] < threshold ? 0.0f : x[done + i] * scale; };
+    if (n - done < 4 * draws) {
+      for (int64_t i = 0; i < n - done; i++) keep(i);
+      return;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < 4 * draws; i++) keep(i);
   }
 }
 

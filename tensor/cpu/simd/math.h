@@ -55,6 +55,20 @@ inline typename VectorOf<L>::Float tanh(typename VectorOf<L>::Float x) {
   return v * p / q;
 }
 
+// As math::log.
+template <int L>
+inline typename VectorOf<L>::Float logarithm(typename VectorOf<L>::Float x) {
+  using F = typename VectorOf<L>::Float;
+  using I = typename VectorOf<L>::Int;
+  const auto tiny = x < 1.17549435e-38f;
+  const I shifted = (I)(x * (tiny ? F{} + 8388608.0f : F{} + 1.0f)) - 0x3F3504F3;
+  const F n = __builtin_convertvector(shifted >> 23, F) - (tiny ? F{} + 23.0f : F{});
+  const F m = (F)((shifted & 0x007FFFFF) + 0x3F3504F3) - 1.0f, z = m * m, p = math::log_series(m);
+  const F y = m + (p * m * z + n * -2.12194440e-4f - z * 0.5f) + n * 0.693359375f;
+  const F none = x == 0.0f ? F{} - __builtin_inff() : F{} + __builtin_nanf("");
+  return x <= 0.0f ? none : x < __builtin_inff() ? y : x;
+}
+
 // log(1 + e) for e in [0, 1], within 2 ulp: log(u) of u = 1 + e as rounded (tensor/scalar_math.h), and what the rounding lost; of NaN it is
 // NaN.
 template <int L>

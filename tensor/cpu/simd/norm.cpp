@@ -47,6 +47,13 @@ inline void with(bool condition, F f) {
   condition ? f.template operator()<true>() : f.template operator()<false>();
 }
 
+// Calls f<all, past>; what went past the cache is there for others when it returns.
+template <class F>
+inline void with_output(bool all, bool past, F f) {
+  with(all, [&]<bool All>() { past ? f.template operator()<All, true>() : f.template operator()<All, false>(); });
+  if (past) stores_done();
+}
+
 // Calls f<L, W>(c) for groups of W vectors of L columns, Most at most, that cover [0, n).
 template <int Most, class F>
 inline void for_each_group(int64_t n, F f) {
@@ -68,6 +75,9 @@ inline void for_each_patch(int64_t rows, int64_t columns, F f) {
     for_each_group<Most>(
         columns, [&]<int L, int W>(int64_t c) { f.template operator()<L, W>(c, r * columns + c, smaller(rows, r + band) * columns); });
 }
+
+// Four vectors of columns take 20 registers for their constants; rows of 64 columns are then read in order.
+constexpr int gradient_group = lanes == 16 ? 4 : 2;
 
 template <class V>
 inline void add_to(float* sum, V v) {
@@ -136,23 +146,26 @@ void normalize(const float* x, const float* add, int64_t rows, int64_t columns, 
 void gradient_sums(const float* gy, const float* x, const float* y, int64_t rows, int64_t columns, const Affine& a, float* sum_g,
                    float* sum_gx) {
   with_cut(y, a.relu, [&]<Cut cut>() {
-    for_each_patch<2>(rows, columns, [&]<int L, int W>(int64_t c, int64_t first, int64_t end) {
+    for_each_patch<gradient_group>(rows, columns, [&]<int L, int W>(int64_t c, int64_t first, int64_t end) {
       using V = typename VectorOf<L>::Float;
       Line<V> line[W];
-      V s[2][W] = {}, q[2][W] = {};
-#pragma GCC unroll 2
+      constexpr int sides = W > 2 ? 1 : 2;
+      V s[sides][W] = {}, q[sides][W] = {};
+#pragma GCC unroll 4
       for (int w = 0; w < W; w++) line[w] = Line<V>(a, c + w * L);
       const auto take = [&](int64_t i, int side) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int w = 0; w < W; w++) {
           const V v = load<V>(x + i + w * L), g = upstream<cut, V>(gy, y, i + w * L, line[w], v);
           s[side][w] += g, q[side][w] += g * (v - line[w].mean);
         }
       };
       int64_t i = first;
-      for (; i + columns < end; i += 2 * columns) take(i, 0), take(i + columns, 1);
-      if (i < end) take(i, 0);
-      for (int w = 0; w < W; w++) add_to<V>(sum_g + c + w * L, s[0][w] + s[1][w]), add_to<V>(sum_gx + c + w * L, q[0][w] + q[1][w]);
+      if constexpr (sides == 2)
+        for (; i + columns < end; i += 2 * columns) take(i, 0), take(i + columns, 1);
+      for (; i < end; i += columns) take(i, 0);
+      const auto all = [](const V(&v)[sides][W], int w) { return sides == 2 ? V(v[0][w] + v[sides - 1][w]) : v[0][w]; };
+      for (int w = 0; w < W; w++) add_to<V>(sum_g + c + w * L, all(s, w)), add_to<V>(sum_gx + c + w * L, all(q, w));
     });
   });
 }
@@ -161,14 +174,14 @@ void normalize_gradient(const float* gy, const float* x, const float* y, int64_t
                         const float* offset, float* gx, float* gadd) {
   with_cut(y, a.relu, [&]<Cut cut>() {
     with(gadd != nullptr, [&]<bool Add>() {
-      for_each_patch<2>(rows, columns, [&]<int L, int W>(int64_t c, int64_t first, int64_t end) {
+      for_each_patch<gradient_group>(rows, columns, [&]<int L, int W>(int64_t c, int64_t first, int64_t end) {
         using V = typename VectorOf<L>::Float;
         Line<V> line[W];
         V b[W], d[W];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int w = 0; w < W; w++) line[w] = Line<V>(a, c + w * L), b[w] = load<V>(slope + c + w * L), d[w] = load<V>(offset + c + w * L);
         for (int64_t i = first; i < end; i += columns)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
           for (int w = 0; w < W; w++) {
             const int64_t at = i + w * L;
             const V v = load<V>(x + at), g = upstream<cut, V>(gy, y, at, line[w], v);
@@ -191,12 +204,13 @@ struct Window {
   V largest, x;
   I which{};
 
-  Window(const Windows& w, const float* image, int64_t first, const Line<V>& line) : x(load<V>(image + w.at[0] * w.channels + first)) {
+  Window(const Windows& w, const float* image, int64_t first, const Line<V>& line)
+      : x(load_ahead<V>(image + w.at[0] * w.channels + first, w.ahead)) {
     largest = line(x);
     const int positions = P ? P : static_cast<int>(w.positions);
 #pragma GCC unroll 8
     for (int p = 1; p < positions; p++) {
-      const V raw = load<V>(image + w.at[p] * w.channels + first), value = line(raw);
+      const V raw = load_ahead<V>(image + w.at[p] * w.channels + first, w.ahead), value = line(raw);
       const I take = value > largest;
       largest = take ? value : largest, x = take ? raw : x, which = take ? p - I{} : which;
     }
@@ -219,7 +233,7 @@ inline void with_positions(int64_t positions, F f) {
 void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float* y, float* pooled) {
   with_positions(w.positions, [&]<int P>() {
     with(a.relu, [&]<bool Relu>() {
-      with(y != nullptr, [&]<bool All>() {
+      with_output(y != nullptr, w.past, [&]<bool All, bool Past>() {
         const int64_t positions = P ? P : w.positions;
         for (int64_t j = 0; j < w.pixels; j++)
           for_each_vector(w.channels, [&]<int L>(int64_t c) {
@@ -229,9 +243,9 @@ void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float
 #pragma GCC unroll 8
             for (int64_t p = 0; p < positions; p++) {
               const int64_t i = (w.at[p] + j * w.step) * w.channels + c;
-              V value = line(load<V>(x + i));
+              V value = line(load_ahead<V>(x + i, w.ahead));
               if constexpr (Relu) value = positive<V>(value);
-              if constexpr (All) store<V>(y + i, value);
+              if constexpr (All) store_past<Past, V>(y + i, value);
               largest = p == 0 ? value : value > largest ? value : largest;
             }
             store<V>(pooled + j * w.channels + c, largest);
@@ -263,7 +277,7 @@ void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy,
               for (int64_t p = 0; p < positions; p++) {
                 const int64_t i = w.at[p] * w.channels + first;
                 const V v = load<V>(x + i);
-                g = load<V>(gy + i);
+                g = load_ahead<V>(gy + i, w.ahead);
                 if constexpr (Relu) g = line(v) <= 0 ? V{} : g;
                 s[p & 1] += g, q[p & 1] += g * (v - line.mean);
               }
@@ -280,7 +294,7 @@ void pool_gradient(const Windows& w, const float* gpooled, const float* gy, cons
                    const float* offset, float* gx) {
   with_positions(w.positions, [&]<int P>() {
     with(a.relu, [&]<bool Relu>() {
-      with(gy != nullptr, [&]<bool All>() {
+      with_output(gy != nullptr, w.past, [&]<bool All, bool Past>() {
         const int64_t positions = P ? P : w.positions;
         for (int64_t j = 0; j < w.pixels; j++)
           for_each_vector(w.channels, [&]<int L>(int64_t c) {
@@ -297,10 +311,10 @@ void pool_gradient(const Windows& w, const float* gpooled, const float* gy, cons
               const V v = load<V>(x + i);
               V all = window.which == static_cast<int32_t>(p) ? g : V{};
               if constexpr (All) {
-                const V own = load<V>(gy + i);
+                const V own = load_ahead<V>(gy + i, w.ahead);
                 all += Relu ? V(line(v) <= 0 ? V{} : own) : own;
               }
-              store<V>(gx + i, all * line.scale + ((v - line.mean) * b + d));
+              store_past<Past, V>(gx + i, all * line.scale + ((v - line.mean) * b + d));
             }
           });
       });

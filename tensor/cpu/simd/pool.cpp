@@ -4,10 +4,19 @@
 namespace sono::cpu::SONO_ISA {
 namespace {
 
-// Calls f<P> with the number of positions of a window where it is a common one, else 0: w.positions.
+// Calls f<P, Past>: P the number of positions of a window where it is a common one, else 0: w.positions. Past: w.past.
 template <class F>
-inline auto with_positions(const Windows& w, F f) {
-  return w.positions == 4 ? f.template operator()<4>() : w.positions == 8 ? f.template operator()<8>() : f.template operator()<0>();
+inline auto with_form(const Windows& w, F f) {
+  const auto with_positions = [&]<bool Past>() {
+    return w.positions == 4   ? f.template operator()<4, Past>()
+           : w.positions == 8 ? f.template operator()<8, Past>()
+                              : f.template operator()<0, Past>();
+  };
+  if (!w.past) return with_positions.template operator()<false>();
+  struct Done {
+    ~Done() { stores_done(); }
+  } done;
+  return with_positions.template operator()<true>();
 }
 
 // Collects whether every lane has been seen; whole vectors without leaving the registers.
@@ -28,50 +37,50 @@ struct All {
 };
 
 // Values alone, the same ones.
-template <int Positions>
+template <int Positions, bool Past>
 void max_values(const Windows& w, const float* x, float* y) {
   const int64_t positions = Positions ? Positions : w.positions;
   for (int64_t j = 0; j < w.pixels; j++)
     for_each_vector(w.channels, [&]<int L>(int64_t c) {
       using F = typename VectorOf<L>::Float;
-      F best = load<F>(x + (w.at[0] + j * w.step) * w.channels + c);
+      F best = load_ahead<F>(x + (w.at[0] + j * w.step) * w.channels + c, w.ahead);
 #pragma GCC unroll 4
       for (int64_t p = 1; p < positions; p++) {
-        const F value = load<F>(x + (w.at[p] + j * w.step) * w.channels + c);
+        const F value = load_ahead<F>(x + (w.at[p] + j * w.step) * w.channels + c, w.ahead);
         best = ((value > best) | (value != value)) ? value : best;
       }
-      store(y + j * w.channels + c, best);
+      store_past<Past>(y + j * w.channels + c, best);
     });
 }
 
 }  // namespace
 
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
-  if (!index) return with_positions(w, [&]<int P>() { max_values<P>(w, x, y); });
-  with_positions(w, [&]<int P>() {
+  if (!index) return with_form(w, [&]<int P, bool Past>() { max_values<P, Past>(w, x, y); });
+  with_form(w, [&]<int P, bool Past>() {
     const int64_t positions = P ? P : w.positions;
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
         using F = typename VectorOf<L>::Float;
         using I = typename VectorOf<L>::Int;
-        F best = load<F>(x + (w.at[0] + j * w.step) * w.channels + c);
+        F best = load_ahead<F>(x + (w.at[0] + j * w.step) * w.channels + c, w.ahead);
         I where = static_cast<int32_t>(w.at[0] + j * w.step) - I{};
 #pragma GCC unroll 8
         for (int64_t p = 1; p < positions; p++) {
           const int64_t at = w.at[p] + j * w.step;
-          const F value = load<F>(x + at * w.channels + c);
+          const F value = load_ahead<F>(x + at * w.channels + c, w.ahead);
           const I take = (value > best) | ((value != value) & (best == best));
           best = take ? value : best;
           where = take ? static_cast<int32_t>(at) - I{} : where;
         }
-        store(y + j * w.channels + c, best);
-        store(index + j * w.channels + c, where);
+        store_past<Past>(y + j * w.channels + c, best);
+        store_past<Past>(index + j * w.channels + c, where);
       });
   });
 }
 
 bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* index) {
-  return with_positions(w, [&]<int P>() {
+  return with_form(w, [&]<int P, bool Past>() {
     const int64_t positions = P ? P : w.positions;
     All all;
     for (int64_t j = 0; j < w.pixels; j++)
@@ -85,10 +94,10 @@ bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* 
         for (int64_t p = 0; p < positions; p++) {
           const int64_t at = w.at[p] + j * w.step;
           const I here = where == static_cast<int32_t>(at) - I{};
-          value = here ? load<F>(x + at * w.channels + c) : value;
+          value = here ? load_ahead<F>(x + at * w.channels + c, w.ahead) : value;
           seen |= here;
         }
-        store(y + j * w.channels + c, value);
+        store_past<Past>(y + j * w.channels + c, value);
         all.template take<L>(seen);
       });
     return all.result();
@@ -96,7 +105,7 @@ bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* 
 }
 
 bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* index) {
-  return with_positions(w, [&]<int P>() {
+  return with_form(w, [&]<int P, bool Past>() {
     const int64_t positions = P ? P : w.positions;
     All all;
     for (int64_t j = 0; j < w.pixels; j++)
@@ -110,7 +119,7 @@ bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* i
         for (int64_t p = 0; p < positions; p++) {
           const int64_t at = w.at[p] + j * w.step;
           const I here = where == static_cast<int32_t>(at) - I{};
-          store(x + at * w.channels + c, here ? value : F{});
+          store_past<Past, F>(x + at * w.channels + c, here ? value : F{});
           seen |= here;
         }
         all.template take<L>(seen);
@@ -120,11 +129,11 @@ bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* i
 }
 
 void avg_pool_row(const Windows& w, const float* x, float* y, float scale) {
-  with_positions(w, [&]<int P>() {
+  with_form(w, [&]<int P, bool Past>() {
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
         using F = typename VectorOf<L>::Float;
-        const auto value = [&](int64_t p) { return load<F>(x + (w.at[p] + j * w.step) * w.channels + c); };
+        const auto value = [&](int64_t p) { return load_ahead<F>(x + (w.at[p] + j * w.step) * w.channels + c, w.ahead); };
         F total{};
         if constexpr (P > 0) {
           F sum[2] = {value(0), value(1)};
@@ -138,20 +147,20 @@ void avg_pool_row(const Windows& w, const float* x, float* y, float scale) {
             total += (sum[0] + sum[1]) + (sum[2] + sum[3]);
           }
         }
-        store<F>(y + j * w.channels + c, total * scale);
+        store_past<Past, F>(y + j * w.channels + c, total * scale);
       });
   });
 }
 
 void avg_unpool_row(const Windows& w, float* x, const float* y, float scale) {
-  with_positions(w, [&]<int P>() {
+  with_form(w, [&]<int P, bool Past>() {
     const int64_t positions = P ? P : w.positions;
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
         using F = typename VectorOf<L>::Float;
         const F value = load<F>(y + j * w.channels + c) * scale;
 #pragma GCC unroll 8
-        for (int64_t p = 0; p < positions; p++) store(x + (w.at[p] + j * w.step) * w.channels + c, value);
+        for (int64_t p = 0; p < positions; p++) store_past<Past>(x + (w.at[p] + j * w.step) * w.channels + c, value);
       });
   });
 }

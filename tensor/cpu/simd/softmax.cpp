@@ -26,8 +26,7 @@ void columns(const float* x, int64_t n, int64_t step, bool log, float* y) {
     sum += e;
     store(y + i * step, log ? shifted : e);
   }
-  F last = 1.0f / sum;
-  for (int l = 0; log && l < L; l++) last[l] = math::log(sum[l]);
+  const F last = log ? logarithm<L>(sum) : F(1.0f / sum);
   for (int64_t i = 0; i < n; i++) {
     const F value = load<F>(y + i * step);
     store<F>(y + i * step, log ? F(value - last) : F(value * last));
@@ -93,6 +92,32 @@ void for_each_tile(const ClassRows& c, float* out, F f) {
   }
 }
 
+// Values of the rows of a tile, and back; `other` in lanes without a row.
+template <class V, class T>
+inline V of_rows(const T* from, int64_t rows, T other) {
+  if (rows == lanes) return load<V>(from);
+  T values[lanes];
+  for (int64_t l = 0; l < lanes; l++) values[l] = l < rows ? from[l] : other;
+  return load<V>(values);
+}
+inline void to_rows(float* to, Vec v, int64_t rows) {
+  if (rows == lanes) return store(to, v);
+  for (int64_t l = 0; l < rows; l++) to[l] = v[l];
+}
+
+// No class is -1.
+inline int32_t ignored(const ClassRows& c) {
+  const auto ignore = static_cast<int32_t>(c.ignore);
+  return ignore == c.ignore ? ignore : -1;
+}
+
+// The weight of each row's target.
+inline Vec target_weight(const ClassRows& c, IntVec target) {
+  Vec weight = Vec{} + 1.0f;
+  for (int64_t k = 0; c.weight && k < c.classes; k++) weight = target == static_cast<int32_t>(k) ? Vec{} + c.weight[k] : weight;
+  return target == ignored(c) ? Vec{} : weight;
+}
+
 }  // namespace
 
 void cross_entropy_rows(const ClassRows& c, float* y, float* row_weight, float* log_sum) {
@@ -105,18 +130,16 @@ void cross_entropy_rows(const ClassRows& c, float* y, float* row_weight, float* 
     }
     const Vec shift = largest - largest == 0 ? largest : Vec{};
     for (int64_t k = 0; k < c.classes; k++) sum += exp_negative<lanes>(load<Vec>(tile + k * lanes) - shift);
-    float logs[lanes];
-    for (int l = 0; l < lanes; l++) logs[l] = math::log(sum[l]);
-    const Vec total = load<Vec>(logs) + shift;
+    const Vec total = logarithm<lanes>(sum) + shift;
     if (share > 0)
       for (int64_t k = 0; k < c.classes; k++) smooth += (total - load<Vec>(tile + k * lanes)) * (c.weight ? c.weight[k] : 1.0f);
-    for (int64_t l = 0; l < rows; l++) {
-      const int32_t t = c.target[first + l];
-      const bool counts = t != c.ignore;
-      const float weight = !counts ? 0.0f : c.weight ? c.weight[t] : 1.0f;
-      log_sum[first + l] = total[l], row_weight[first + l] = weight;
-      y[first + l] = !counts ? 0.0f : (1 - c.smoothing) * weight * (total[l] - tile[t * lanes + l]) + share * smooth[l];
-    }
+    const IntVec target = of_rows<IntVec>(c.target + first, rows, ignored(c));
+    const Vec weight = target_weight(c, target);
+    Vec own{};
+    for (int64_t k = 0; k < c.classes; k++) own = target == static_cast<int32_t>(k) ? load<Vec>(tile + k * lanes) : own;
+    const Vec loss = (1 - c.smoothing) * weight * (total - own) + share * smooth;
+    to_rows(log_sum + first, total, rows), to_rows(row_weight + first, weight, rows);
+    to_rows(y + first, target == ignored(c) ? Vec{} : loss, rows);
   });
 }
 
@@ -126,20 +149,14 @@ void cross_entropy_gradient(const ClassRows& c, const float* log_sum, const floa
   float all = 0;
   for (int64_t k = 0; k < c.classes; k++) all += share * (c.weight ? c.weight[k] : 1.0f);
   for_each_tile<true>(c, gx, [&](int64_t first, int64_t rows, float* tile) {
-    float total[lanes] = {}, hit[lanes] = {}, g[lanes] = {};  // g: 0 where the row does not count
-    for (int64_t l = 0; l < rows; l++) {
-      const int32_t t = c.target[first + l];
-      if (t == c.ignore) continue;
-      total[l] = log_sum[first + l], g[l] = gy[first + l], hit[l] = (1 - c.smoothing) * (c.weight ? c.weight[t] : 1.0f);
-    }
-    const Vec up = load<Vec>(g), sum = load<Vec>(hit) + all;
+    const IntVec target = of_rows<IntVec>(c.target + first, rows, ignored(c));
+    const Vec total = of_rows<Vec>(log_sum + first, rows, 0.0f), hit = (1 - c.smoothing) * target_weight(c, target), sum = hit + all;
+    const Vec given = of_rows<Vec>(gy + first, rows, 0.0f), up = target == ignored(c) ? Vec{} : given;  // 0 where the row does not count
     for (int64_t k = 0; k < c.classes; k++) {
-      const Vec p = exp_negative<lanes>(load<Vec>(tile + k * lanes) - load<Vec>(total)),
-                value = up * (p * sum - share * (c.weight ? c.weight[k] : 1.0f));
-      store<Vec>(tile + k * lanes, up == 0 ? Vec{} : value);
+      const Vec p = exp_negative<lanes>(load<Vec>(tile + k * lanes) - total),
+                value = up * (p * sum - share * (c.weight ? c.weight[k] : 1.0f)), all_but = up == 0 ? Vec{} : value;
+      store<Vec>(tile + k * lanes, target == static_cast<int32_t>(k) ? Vec(all_but - up * hit) : all_but);
     }
-    for (int64_t l = 0; l < rows; l++)
-      if (c.target[first + l] != c.ignore) tile[c.target[first + l] * lanes + l] -= g[l] * hit[l];
   });
 }
 

@@ -12,6 +12,8 @@ void depthwise_weight(const DepthwiseRow& d);
 void add_column_sums(const float* x, int64_t rows, int64_t columns, int64_t ld, float* sums);
 float sum(const float* x, int64_t n);
 void column_extremes(const float* x, int64_t rows, int64_t columns, bool smallest, float* y);
+void row_extremes(const float* x, int64_t rows, int64_t n, bool smallest, float* y);
+void row_arguments(const float* x, int64_t rows, int64_t n, bool smallest, int32_t* y);
 float extreme(const float* x, int64_t n, bool smallest);
 void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to);
 extern const Winograd winograd4, winograd2;
@@ -84,6 +86,8 @@ const Simd table = {
     .sum = sum,
     .column_extremes = column_extremes,
     .extreme = extreme,
+    .row_extremes = row_extremes,
+    .row_arguments = row_arguments,
     .transpose = transpose,
     .winograd4 = &winograd4,
     .winograd2 = &winograd2,

@@ -33,6 +33,32 @@ template <class V, class T>
 inline void store(T* p, V v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
+// Loads, and asks for what lies `ahead` values further on.
+template <class V>
+inline V load_ahead(const float* p, int64_t ahead) {
+  __builtin_prefetch(p + ahead);
+  return load<V>(p);
+}
+
+// A store that, where Past, goes past the cache: lines that are written whole are not read before. p is aligned to the vector.
+template <bool Past, class V, class T>
+inline void store_past(T* p, V v) {
+#if defined(__clang__)
+  if constexpr (Past) return __builtin_nontemporal_store(v, reinterpret_cast<V*>(p));
+#elif defined(__AVX512F__)
+  if constexpr (Past && sizeof v == 64) return __builtin_ia32_movntps512(reinterpret_cast<float*>(p), (VectorOf<16>::Float)v);
+#elif defined(__AVX__)
+  if constexpr (Past && sizeof v == 32) return __builtin_ia32_movntps256(reinterpret_cast<float*>(p), (VectorOf<8>::Float)v);
+#endif
+  store(p, v);
+}
+// Stores past the cache are seen by other threads from here on.
+inline void stores_done() {
+#if defined(__x86_64__)
+  asm volatile("sfence" ::: "memory");
+#endif
+}
+
 template <class V>
 inline V broadcast(float x) {
   return x - V{};
