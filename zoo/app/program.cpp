@@ -73,7 +73,7 @@ void add_evaluate(CLI::App& program, EvaluateCall& call, Numbers& numbers, std::
 void add_predict(CLI::App& program, PredictCall& call, Numbers& numbers, std::function<void()>& chosen) {
   CLI::App* c = program.add_subcommand("predict", "masks, categories and measurements of images");
   c->add_option("RUN", call.run, "folder of a run")->required();
-  c->add_option("INPUT", call.inputs, "images, clips or DICOM files");
+  c->add_option("INPUT", call.inputs, "images, clips or DICOM files; a lesion's NAME_mask.png and an elastogram NAME_swe.npy are found beside NAME.png");
   c->add_option("--out", call.out, "folder for masks, overlays and predictions.json")->required();
   c->add_option("--spacing", call.spacing, "mm per pixel of images that do not say")->check(CLI::PositiveNumber);
   c->add_option("--threads", numbers.threads, "default: all cores");

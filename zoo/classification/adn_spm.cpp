@@ -8,9 +8,10 @@ namespace sono::zoo {
 namespace {
 
 struct AdnSettings : StagedSettings {
-  int64_t size = 32, epochs = 3, steps = 8, words = 150, learn_from = 400;
+  int64_t size = 32, epochs = 3, steps = 8, words = 150, learn_from = 400, reach = 1, shares = 1;
   std::vector<int64_t> maps = {12, 24};
-  double lambda = 5, margin = 0.25;
+  double lambda = 5, margin = 0.25, floor = 0.1, sharpness = 10;
+  bool mirror = false;
   void list(Settings& s) override {
     s.add("size", size, 16, 128, "rows and columns of a crop, a multiple of 4");
     s.add("margin", margin, 0, 2, "share of the lesion's box added on each side");
@@ -19,6 +20,11 @@ struct AdnSettings : StagedSettings {
     s.add("epochs", epochs, 1, 1000, "of learning the filters, per layer");
     s.add("steps", steps, 1, 1000, "of ISTA, to infer the maps of a picture");
     s.add("words", words, 2, 10000, "visual words");
+    s.add("reach", reach, 0, 16, "places around each one whose maps' magnitudes are averaged before they become a word");
+    s.add("floor", floor, 0, 10, "added to a descriptor's norm before it is divided by it: faint ones stay faint");
+    s.add("shares", shares, 1, 100, "nearest words that a place is shared among; 1: the nearest alone, as in the paper");
+    s.add("sharpness", sharpness, 0, 1e6, "of these shares: exp(-sharpness d^2)");
+    s.add("mirror", mirror, "lesions are learnt from and judged mirrored, too");
     s.add("learn_from", learn_from, 10, 100000, "pictures, at most, that filters and words are learnt from");
     StagedSettings::list(s);
   }
@@ -38,9 +44,9 @@ class AdnSpm : public StagedSystem {
         .task = "classification: benign or malignant",
         .input = "B-mode image with the lesion's mask or box: the crop, its proportions kept",
         .method =
-            "two layers of sparse convolutional maps with pooling switches (ISTA), filters by least squares; magnitudes of the maps at "
-            "each place are words of a k-means dictionary; histograms in a 1, 2, 4 pyramid; support vector machine with the "
-            "histogram-intersection kernel",
+            "two layers of sparse convolutional maps with pooling switches (ISTA), filters by least squares; how much there is of each "
+            "map, bright and dark, around each place is a word of a k-means dictionary; histograms in a 1, 2, 4 pyramid; support vector "
+            "machine with the histogram-intersection kernel",
         .reference =
             "Jamieson, Drukker, Giger: Breast image feature learning with adaptive deconvolutional networks, SPIE Medical Imaging 8315, "
             "2012",
@@ -51,8 +57,10 @@ class AdnSpm : public StagedSystem {
   std::string default_source() const override { return "sim:breast"; }
 
   std::vector<Views> rows(const Sample& s) const override {
-    const Tensor crop = lesion_crop(s, {.height = options_.size, .width = options_.size, .margin = options_.margin, .stretch = false});
-    return {{crop.view({crop.size()})}};
+    const CropOptions window{.height = options_.size, .width = options_.size, .margin = options_.margin, .stretch = false};
+    std::vector<Views> all{{lesion_crop(s, window).view({-1})}};
+    if (options_.mirror) all.push_back({lesion_crop(mirrored(s), window).view({-1})});
+    return all;
   }
 
   Pipeline build() const override {
@@ -63,6 +71,10 @@ class AdnSpm : public StagedSystem {
                                     .epochs = options_.epochs,
                                     .steps = options_.steps,
                                     .words = options_.words,
+                                    .reach = options_.reach,
+                                    .shares = options_.shares,
+                                    .sharpness = options_.sharpness,
+                                    .floor = options_.floor,
                                     .learn_from = options_.learn_from});
     p.add<HeadStage>("svm", "svm", Choice{{"kernel", "intersection"}, {"standardize", "false"}}, Grid{{"C", {"1", "10", "100"}}});
     return p;
@@ -70,6 +82,12 @@ class AdnSpm : public StagedSystem {
 
  protected:
   AdnSettings& base() override { return options_; }
+
+  SimulateOptions simulation() const override {
+    SimulateOptions o = StagedSystem::simulation();
+    o.frames_per_patient = 1;
+    return o;
+  }
 
   std::vector<Rival> build_rivals() const override {
     std::vector<Rival> rivals(2);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensor/parallel.h"
 #include "tensor/random.h"
 #include "zoo/common/stages.h"
 #include "zoo/heads/spatial_pyramid.h"
@@ -29,17 +30,40 @@ Tensor AdnStage::images(const Tensor& rows) const {
   return y;
 }
 
-// At each place of the last layer's maps: their magnitudes, and those of what the layer saw.
+// Means of max(v, 0) and of max(-v, 0) over (2 reach + 1)² places, those within the picture, into columns `first` … of d (N h w, columns).
+// Bright on dark and dark on bright are different things.
+void AdnStage::add_neighbourhoods(const Tensor& v, const Tensor& d, int64_t first) const {
+  const int64_t h = v.dim(1), w = v.dim(2), k = v.dim(3), reach = options_.reach;
+  parallel_for(v.dim(0) * h, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row++)
+      for (int64_t x = 0; x < w; x++) {
+        const int64_t y = row % h, top = std::max<int64_t>(0, y - reach), bottom = std::min(h - 1, y + reach);
+        const int64_t left = std::max<int64_t>(0, x - reach), right = std::min(w - 1, x + reach);
+        const auto share = 1 / static_cast<float>((bottom - top + 1) * (right - left + 1));
+        float* out = d.data<float>() + (row * w + x) * d.dim(1) + first;
+        for (int64_t j = top; j <= bottom; j++)
+          for (int64_t i = left; i <= right; i++) {
+            const float* in = v.data<float>() + ((row - y + j) * w + i) * k;
+            for (int64_t m = 0; m < k; m++) out[2 * m + (in[m] < 0)] += share * std::abs(in[m]);
+          }
+      }
+  });
+}
+
+// At each place of the last layer's maps: how much there is of each map around it, and of what that layer saw; square roots (of
+// histograms: the Hellinger distance), scaled to norm 1 except where there is next to nothing.
 Tensor AdnStage::descriptors(const std::vector<DeconvolutionalNetwork::Maps>& maps) const {
   const Tensor& z = maps.back().z;
-  const int64_t places = z.dim(0) * z.dim(1) * z.dim(2), k = z.dim(3);
   const Tensor below = maps.size() > 1 ? maps[maps.size() - 2].pooled : Tensor();
-  const int64_t more = below ? below.dim(3) : 0;
-  Tensor d({places, k + more});
-  for (int64_t p = 0; p < places; p++) {
-    float* row = d.data<float>() + p * (k + more);
-    for (int64_t m = 0; m < k; m++) row[m] = std::abs(z.data<float>()[p * k + m]);
-    for (int64_t m = 0; m < more; m++) row[k + m] = std::abs(below.data<float>()[p * more + m]);
+  const Tensor d = Tensor::zeros({z.dim(0) * z.dim(1) * z.dim(2), 2 * (z.dim(3) + (below ? below.dim(3) : 0))});
+  add_neighbourhoods(z, d, 0);
+  if (below) add_neighbourhoods(below, d, 2 * z.dim(3));
+  for (int64_t p = 0; p < d.dim(0); p++) {
+    float* row = d.data<float>() + p * d.dim(1);
+    float sum = 0;
+    for (int64_t m = 0; m < d.dim(1); m++) sum += row[m], row[m] = std::sqrt(row[m]);
+    const float scale = 1 / (std::sqrt(sum) + static_cast<float>(options_.floor));
+    for (int64_t m = 0; m < d.dim(1); m++) row[m] *= scale;
   }
   return d;
 }
@@ -52,6 +76,7 @@ void AdnStage::fit(const Lesson& lesson) {
   const Tensor y = images(rows_of(lesson.views[0], some));
   make();
   DeconvolutionalNetwork::LearnOptions how{.epochs = options_.epochs, .seed = lesson.seed + 1};
+  how.batch = 50;
   how.on_epoch = [&](int64_t layer, int64_t, double objective) {
     if (lesson.log) lesson.log({{"adn_layer" + std::to_string(layer) + "_loss", objective}});
   };
@@ -80,13 +105,15 @@ Views AdnStage::apply(const Views& views) const {
     const int64_t n = std::min(chunk, y.dim(0) - first);
     const auto maps = network_->infer(y.rows(first, first + n));
     const int64_t h = maps.back().z.dim(1), w = maps.back().z.dim(2);
-    const std::vector<int32_t> word = words_->assign(descriptors(maps));
+    const int64_t shares = std::min(options_.shares, words_->words().dim(0)), each = h * w * shares;
+    const Codebook::Shares word = words_->share(descriptors(maps), shares, options_.sharpness);
     std::vector<double> px, py;
-    for (int64_t k = 0; k < h * w; k++)
-      px.push_back((static_cast<double>(k % w) + 0.5) / static_cast<double>(w)),
-          py.push_back((static_cast<double>(k / w) + 0.5) / static_cast<double>(h));
+    for (int64_t k = 0; k < each; k++)
+      px.push_back((static_cast<double>(k / shares % w) + 0.5) / static_cast<double>(w)),
+          py.push_back((static_cast<double>(k / shares / w) + 0.5) / static_cast<double>(h));
     for (int64_t i = 0; i < n; i++) {
-      const Tensor row = spatial_pyramid({word.begin() + i * h * w, word.begin() + (i + 1) * h * w}, px, py, words_->words().dim(0));
+      const auto part = [&](const auto& all) { return std::vector(all.begin() + i * each, all.begin() + (i + 1) * each); };
+      const Tensor row = spatial_pyramid(part(word.word), px, py, words_->words().dim(0), {}, part(word.weight));
       if (!out) out = Tensor({y.dim(0), row.size()});
       std::copy_n(row.data<float>(), row.size(), out.data<float>() + (first + i) * row.size());
     }

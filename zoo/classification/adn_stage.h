@@ -12,6 +12,10 @@ struct AdnStageOptions {
   std::vector<int64_t> maps = {12, 24};  // of each layer, 7 x 7 filters
   double lambda = 5;                     // weight of the reconstruction against sparsity
   int64_t epochs = 3, steps = 8, words = 150;
+  int64_t reach = 1;         // places around each one that its descriptor is a mean over
+  int64_t shares = 1;        // nearest words that a descriptor is shared among
+  double sharpness = 10;     // of these shares, exp(-sharpness d²)
+  double floor = 0.1;        // added to a descriptor's norm before it is divided by it
   int64_t learn_from = 400;  // pictures, at most, that filters and words are learnt from
 };
 
@@ -27,7 +31,8 @@ class AdnStage : public Stage {
 
  private:
   void make();
-  Tensor images(const Tensor& rows) const;                                          // (N, size, size, 1), mean 0
+  Tensor images(const Tensor& rows) const;  // (N, size, size, 1), mean 0
+  void add_neighbourhoods(const Tensor& v, const Tensor& d, int64_t first) const;
   Tensor descriptors(const std::vector<DeconvolutionalNetwork::Maps>& maps) const;  // (N * places, maps of the last layer + what it saw)
   AdnStageOptions options_;
   std::unique_ptr<DeconvolutionalNetwork> network_;

@@ -52,7 +52,8 @@ class DccaMkl : public StagedSystem {
         .claim = "90.41 % accuracy, at a lower cost than time-intensity curves, as the review of deep learning in ultrasound reports it",
         .measured = "see the README: simulated pictures only",
         .limits =
-            "wants the lesion's outline; the moments of the three phases are fixed after the injection, whatever the patient's "
+            "wants the lesion's outline (masks/, or NAME_mask.png beside a picture); the moments of the three phases are fixed after the "
+            "injection, whatever the patient's "
             "circulation"};
   }
   std::string default_source() const override { return "sim:ceus"; }

@@ -38,19 +38,22 @@ class PgbmSwe : public StagedSystem {
   }
 
   Card card() const override {
-    return {.name = "pgbm-swe",
-            .title = "point-wise gated Boltzmann machine on shear-wave elastograms of breast lesions",
-            .task = "classification: benign or malignant",
-            .input = "an elastogram in kPa beside the B-mode image, with the lesion's mask or box",
-            .method =
-                "an RBM whose units are split by a t-test on the labels starts a point-wise gated Boltzmann machine (mean field, CD-5, "
-                "sparsity 0.15); a second RBM on the relevant units; support vector machine",
-            .reference =
-                "Zhang, Xiao, Dai et al.: Deep learning based classification of breast tumors with shear-wave elastography, Ultrasonics "
-                "72, 2016",
-            .claim = "",
-            .measured = "see the README: simulated elastograms only",
-            .limits = "simulated stiffness; an RBF kernel where the paper has a linear one (--set head=linear-svm)"};
+    return {
+        .name = "pgbm-swe",
+        .title = "point-wise gated Boltzmann machine on shear-wave elastograms of breast lesions",
+        .task = "classification: benign or malignant",
+        .input = "an elastogram in kPa beside the B-mode image, with the lesion's mask or box",
+        .method =
+            "an RBM whose units are split by a t-test on the labels starts a point-wise gated Boltzmann machine (mean field, CD-5, "
+            "sparsity 0.15); a second RBM on the relevant units; support vector machine",
+        .reference =
+            "Zhang, Xiao, Dai et al.: Deep learning based classification of breast tumors with shear-wave elastography, Ultrasonics "
+            "72, 2016",
+        .claim = "",
+        .measured = "see the README: simulated elastograms only",
+        .limits =
+            "simulated stiffness, four patterns of lesions; single pictures want NAME_swe.npy, and NAME_mask.png unless they are crops; an "
+            "RBF kernel where the paper has a linear one (--set head=linear-svm)"};
   }
   std::string default_source() const override { return "sim:breast-swe"; }
 
