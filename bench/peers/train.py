@@ -217,6 +217,7 @@ def check(run, ids, each):
                 sys.exit(f"{id}: {name} is {said} by the program, {value} by scores.py")
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # no side is left stopped
 result = scored() if options.scores else times()
 if options.json:
     with open(options.json, "w") as f:
