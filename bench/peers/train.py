@@ -1,7 +1,7 @@
 """Whole trainings of Sonograd beside the same recipe in PyTorch (recipe.py): the same cases, network, epochs, batches and prediction.
 
-    train.py PATH/sonograd SYSTEM DATA [--epochs 4] [--threads 2] [--mode MODE]      seconds per epoch, in turns
-    train.py PATH/sonograd SYSTEM DATA --scores OUT [--threads 2] [--mode MODE]      both to their end, and their scores
+    train.py PATH/sonograd SYSTEM DATA [--epochs 4] [--threads 2] [--mode MODE] [--as-installed]     seconds per epoch, in turns
+    train.py PATH/sonograd SYSTEM DATA --scores OUT [--threads 2] [--mode MODE]                      both to their end, and their scores
 
 In turns: each side is stopped (SIGSTOP) while the other runs, from one line of an epoch to the next, and the step of our training alone (`bench
 train:SYSTEM`) has a turn too. The first epoch has the reading of the data and what is compiled in it; the whole training is then
@@ -23,10 +23,11 @@ p.add_argument("--epochs", type=int, default=4)
 p.add_argument("--threads", type=int, default=2)
 p.add_argument("--mode", help="of PyTorch; else the fastest of all is found first")
 p.add_argument("--scores", metavar="OUT")
+p.add_argument("--as-installed", action="store_true", help="PyTorch with the allocator as it comes, which gives memory back after each step")
 p.add_argument("--json")
 options = p.parse_args()
 environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-kept_memory = {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TOP_PAD_": str(2**26)}  # PyTorch is faster with it
+kept_memory = {} if options.as_installed else {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TOP_PAD_": str(2**26)}  # PyTorch is faster with it
 
 
 def ours(out, *more):
@@ -57,8 +58,8 @@ def epochs_of_recipe():
 
 
 # ---- times: in turns -------------------------------------------------------------------------------------------------------------------------------
-def processor_seconds(session):
-    """Of everybody on this machine, and of the processes of a session."""
+def processor_seconds(group):
+    """Of everybody on this machine, and of a group of processes."""
     tick = os.sysconf("SC_CLK_TCK")
     with open("/proc/stat") as f:
         ticks = [int(t) for t in f.readline().split()[1:9]]
@@ -67,7 +68,7 @@ def processor_seconds(session):
         try:
             with open(f"/proc/{pid}/stat") as f:
                 fields = f.read().rsplit(")", 1)[1].split()
-            own += int(fields[11]) + int(fields[12]) if int(fields[3]) == session else 0
+            own += int(fields[11]) + int(fields[12]) if int(fields[2]) == group else 0
         except OSError:
             pass
     return (sum(ticks) - ticks[3] - ticks[4]) / tick, own / tick
@@ -81,7 +82,7 @@ class Side:
         """Up to the next epoch's line, or to the end; stopped again."""
         began = time.perf_counter()
         if self.process is None:
-            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment, start_new_session=True)
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment, process_group=0)
         else:
             os.killpg(self.process.pid, signal.SIGCONT)
         all_before, own_before = processor_seconds(self.process.pid)
@@ -216,6 +217,7 @@ def check(run, ids, each):
                 sys.exit(f"{id}: {name} is {said} by the program, {value} by scores.py")
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # no side is left stopped
 result = scored() if options.scores else times()
 if options.json:
     with open(options.json, "w") as f:

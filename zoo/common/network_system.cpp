@@ -175,10 +175,11 @@ Batch NetworkSystem::training_batch(const CachedDataset& data, const std::vector
 }
 
 Tensor NetworkSystem::averaged(const Tensor& images, const std::function<Tensor(const Tensor&)>& pass) const {
-  const Tensor first = pass(images).clone();  // a plan's results lie in one place
-  if (!base().mirror) return first;
-  const Tensor q = pass(flip(images, {2}));
-  return (first + (spatial() ? flip(q, {2}) : q)) * 0.5;
+  if (!base().mirror) return pass(images).clone();  // a plan's results lie in one place
+  const Tensor both = pass(concat({images, flip(images, {2})}, 0));
+  const int64_t n = images.dim(0);
+  const Tensor first = both.rows(0, n), second = both.rows(n, 2 * n);
+  return (first + (spatial() ? flip(second, {2}) : second)) * 0.5;
 }
 
 // On the CPU by a plan.
@@ -197,11 +198,13 @@ std::vector<Tensor> NetworkSystem::probabilities(const Tensor& images) {
 
 std::vector<std::pair<std::string, double>> NetworkSystem::validate(const CachedDataset& data, const std::vector<int64_t>& cases) {
   plan_.reset();  // the weights are others than last time
+  // A plan is made by a pass over its first input: one case costs the least.
+  const int64_t at_once = device_ == Device::cpu ? 1 : base().batch;
   std::vector<Tensor> all;
   std::vector<Sample> truths;
   for (size_t i = 0; i < cases.size();) {
     std::vector<Sample> some;
-    for (; i < cases.size() && static_cast<int64_t>(some.size()) < base().batch; i++) some.push_back(data.get(cases[i]));
+    for (; i < cases.size() && static_cast<int64_t>(some.size()) < at_once; i++) some.push_back(data.get(cases[i]));
     for (Tensor& p : probabilities(make_batch(some).images)) all.push_back(std::move(p));
     truths.insert(truths.end(), some.begin(), some.end());
   }
