@@ -59,11 +59,11 @@ SONO_INLINE float log(float x) {
   const uint32_t shifted = bits_of_float(x * factor) - 0x3F3504F3u;  // bits of sqrt(1/2)
   const float n = static_cast<float>(static_cast<int32_t>(shifted) >> 23) - lost;
   const float m = float_of_bits((shifted & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f, z = m * m;
-  const float p = log_series(m);
-  const float y = m + (p * m * z + n * -2.12194440e-4f - 0.5f * z) + n * 0.693359375f;
-  const float inf = float_of_bits(0x7F800000u), none = x == 0.0f ? -inf : float_of_bits(0x7FC00000u);
-  const float positive = x < inf ? y : x;  // infinity and NaN stay
-  return x <= 0.0f ? none : positive;
+  const float y = n * -2.12194440e-4f + ((log_series(m) * m - 0.5f) * z + m) + n * 0.693359375f;
+  // What has no logarithm, by its bits: infinity and NaN stay, negative values become NaN. (Comparisons of floats cost g++ twice as many masks.)
+  const uint32_t u = bits_of_float(x);
+  const float known = u < 0x7F800000u ? y : float_of_bits(u | (u > 0x80000000u ? 0x7FC00000u : 0u));
+  return x == 0.0f ? -float_of_bits(0x7F800000u) : known;
 }
 
 // log(1 + x) = log(u) + (x - (u - 1)) / u with u = 1 + x as rounded.

@@ -67,7 +67,7 @@ struct DepthwiseRow {
 
 // Windows of a row of output pixels: pixel j sees the positions at[p] + j * step of its image, p < positions (at least one). `ahead` values
 // further on in the image lies what to ask the memory for (0: it is in the cache). past: what is written is too large to be read from the
-// cache; whole cache lines of it may go past it.
+// cache; whole cache lines of it may go past it. Only with ahead.
 struct Windows {
   const int64_t* at;
   int64_t positions, pixels, step, channels;

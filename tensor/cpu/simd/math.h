@@ -63,8 +63,8 @@ inline typename VectorOf<L>::Float logarithm(typename VectorOf<L>::Float x) {
   const auto tiny = x < 1.17549435e-38f;
   const I shifted = (I)(x * (tiny ? F{} + 8388608.0f : F{} + 1.0f)) - 0x3F3504F3;
   const F n = __builtin_convertvector(shifted >> 23, F) - (tiny ? F{} + 23.0f : F{});
-  const F m = (F)((shifted & 0x007FFFFF) + 0x3F3504F3) - 1.0f, z = m * m, p = math::log_series(m);
-  const F y = m + (p * m * z + n * -2.12194440e-4f - z * 0.5f) + n * 0.693359375f;
+  const F m = (F)((shifted & 0x007FFFFF) + 0x3F3504F3) - 1.0f, z = m * m;
+  const F y = n * -2.12194440e-4f + ((math::log_series(m) * m - 0.5f) * z + m) + n * 0.693359375f;
   const F none = x == 0.0f ? F{} - __builtin_inff() : F{} + __builtin_nanf("");
   return x <= 0.0f ? none : x < __builtin_inff() ? y : x;
 }

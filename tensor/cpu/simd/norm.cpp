@@ -47,11 +47,11 @@ inline void with(bool condition, F f) {
   condition ? f.template operator()<true>() : f.template operator()<false>();
 }
 
-// Calls f<all, past>; what went past the cache is there for others when it returns.
+// Calls f<all, Far> for rows of windows; what went past the cache is there for others when it returns.
 template <class F>
-inline void with_output(bool all, bool past, F f) {
-  with(all, [&]<bool All>() { past ? f.template operator()<All, true>() : f.template operator()<All, false>(); });
-  if (past) stores_done();
+inline void with_distance(const Windows& w, bool all, F f) {
+  with(all, [&]<bool All>() { w.ahead ? f.template operator()<All, true>() : f.template operator()<All, false>(); });
+  if (w.past) stores_done();
 }
 
 // Calls f<L, W>(c) for groups of W vectors of L columns, Most at most, that cover [0, n).
@@ -197,7 +197,7 @@ namespace {
 
 // The values of a window of P positions (0: as many as w says), normalised: the largest, what it was made of, and which it is, the first of
 // equals. NaN needs no care: it has spoilt the statistics, and so all values of its channel.
-template <int P, int L>
+template <int P, int L, bool Far>
 struct Window {
   using V = typename VectorOf<L>::Float;
   using I = typename VectorOf<L>::Int;
@@ -205,12 +205,12 @@ struct Window {
   I which{};
 
   Window(const Windows& w, const float* image, int64_t first, const Line<V>& line)
-      : x(load_ahead<V>(image + w.at[0] * w.channels + first, w.ahead)) {
+      : x(load_ahead<Far, V>(image + w.at[0] * w.channels + first, w.ahead)) {
     largest = line(x);
     const int positions = P ? P : static_cast<int>(w.positions);
 #pragma GCC unroll 8
     for (int p = 1; p < positions; p++) {
-      const V raw = load_ahead<V>(image + w.at[p] * w.channels + first, w.ahead), value = line(raw);
+      const V raw = load_ahead<Far, V>(image + w.at[p] * w.channels + first, w.ahead), value = line(raw);
       const I take = value > largest;
       largest = take ? value : largest, x = take ? raw : x, which = take ? p - I{} : which;
     }
@@ -233,7 +233,7 @@ inline void with_positions(int64_t positions, F f) {
 void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float* y, float* pooled) {
   with_positions(w.positions, [&]<int P>() {
     with(a.relu, [&]<bool Relu>() {
-      with_output(y != nullptr, w.past, [&]<bool All, bool Past>() {
+      with_distance(w, y != nullptr, [&]<bool All, bool Far>() {
         const int64_t positions = P ? P : w.positions;
         for (int64_t j = 0; j < w.pixels; j++)
           for_each_vector(w.channels, [&]<int L>(int64_t c) {
@@ -243,9 +243,9 @@ void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float
 #pragma GCC unroll 8
             for (int64_t p = 0; p < positions; p++) {
               const int64_t i = (w.at[p] + j * w.step) * w.channels + c;
-              V value = line(load_ahead<V>(x + i, w.ahead));
+              V value = line(load_ahead<Far, V>(x + i, w.ahead));
               if constexpr (Relu) value = positive<V>(value);
-              if constexpr (All) store_past<Past, V>(y + i, value);
+              if constexpr (All) store_past_if<Far, V>(w.past, y + i, value);
               largest = p == 0 ? value : value > largest ? value : largest;
             }
             store<V>(pooled + j * w.channels + c, largest);
@@ -260,7 +260,7 @@ void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy,
                         float* sum_gx) {
   with_positions(w.positions, [&]<int P>() {
     with(a.relu, [&]<bool Relu>() {
-      with(gy != nullptr, [&]<bool All>() {
+      with_distance(w, gy != nullptr, [&]<bool All, bool Far>() {
         const int64_t positions = P ? P : w.positions;
         for_each_vector(w.channels, [&]<int L>(int64_t c) {
           using V = typename VectorOf<L>::Float;
@@ -268,7 +268,7 @@ void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy,
           V s[2] = {}, q[2] = {};
           for (int64_t j = 0; j < w.pixels; j++) {
             const int64_t first = j * w.step * w.channels + c;
-            const Window<P, L> window(w, x, first, line);
+            const Window<P, L, Far> window(w, x, first, line);
             V g = load<V>(gpooled + j * w.channels + c);
             if constexpr (Relu) g = window.largest <= 0 ? V{} : g;
             s[0] += g, q[0] += g * (window.x - line.mean);
@@ -277,7 +277,7 @@ void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy,
               for (int64_t p = 0; p < positions; p++) {
                 const int64_t i = w.at[p] * w.channels + first;
                 const V v = load<V>(x + i);
-                g = load_ahead<V>(gy + i, w.ahead);
+                g = load_ahead<Far, V>(gy + i, w.ahead);
                 if constexpr (Relu) g = line(v) <= 0 ? V{} : g;
                 s[p & 1] += g, q[p & 1] += g * (v - line.mean);
               }
@@ -294,14 +294,14 @@ void pool_gradient(const Windows& w, const float* gpooled, const float* gy, cons
                    const float* offset, float* gx) {
   with_positions(w.positions, [&]<int P>() {
     with(a.relu, [&]<bool Relu>() {
-      with_output(gy != nullptr, w.past, [&]<bool All, bool Past>() {
+      with_distance(w, gy != nullptr, [&]<bool All, bool Far>() {
         const int64_t positions = P ? P : w.positions;
         for (int64_t j = 0; j < w.pixels; j++)
           for_each_vector(w.channels, [&]<int L>(int64_t c) {
             using V = typename VectorOf<L>::Float;
             const int64_t first = j * w.step * w.channels + c;
             const Line<V> line(a, c);
-            const Window<P, L> window(w, x, first, line);
+            const Window<P, L, Far> window(w, x, first, line);
             const V b = load<V>(slope + c), d = load<V>(offset + c);
             V g = load<V>(gpooled + j * w.channels + c);
             if constexpr (Relu) g = window.largest <= 0 ? V{} : g;
@@ -311,10 +311,10 @@ void pool_gradient(const Windows& w, const float* gpooled, const float* gy, cons
               const V v = load<V>(x + i);
               V all = window.which == static_cast<int32_t>(p) ? g : V{};
               if constexpr (All) {
-                const V own = load_ahead<V>(gy + i, w.ahead);
+                const V own = load_ahead<Far, V>(gy + i, w.ahead);
                 all += Relu ? V(line(v) <= 0 ? V{} : own) : own;
               }
-              store_past<Past, V>(gx + i, all * line.scale + ((v - line.mean) * b + d));
+              store_past_if<Far, V>(w.past, gx + i, all * line.scale + ((v - line.mean) * b + d));
             }
           });
       });

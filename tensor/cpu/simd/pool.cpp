@@ -4,15 +4,15 @@
 namespace sono::cpu::SONO_ISA {
 namespace {
 
-// Calls f<P, Past>: P the number of positions of a window where it is a common one, else 0: w.positions. Past: w.past.
+// Calls f<P, Far>: P the number of positions of a window where it is a common one, else 0: w.positions. Far: the image is not in the cache.
 template <class F>
 inline auto with_form(const Windows& w, F f) {
-  const auto with_positions = [&]<bool Past>() {
-    return w.positions == 4   ? f.template operator()<4, Past>()
-           : w.positions == 8 ? f.template operator()<8, Past>()
-                              : f.template operator()<0, Past>();
+  const auto with_positions = [&]<bool Far>() {
+    return w.positions == 4   ? f.template operator()<4, Far>()
+           : w.positions == 8 ? f.template operator()<8, Far>()
+                              : f.template operator()<0, Far>();
   };
-  if (!w.past) return with_positions.template operator()<false>();
+  if (!w.ahead) return with_positions.template operator()<false>();
   struct Done {
     ~Done() { stores_done(); }
   } done;
@@ -37,50 +37,50 @@ struct All {
 };
 
 // Values alone, the same ones.
-template <int Positions, bool Past>
+template <int Positions, bool Far>
 void max_values(const Windows& w, const float* x, float* y) {
   const int64_t positions = Positions ? Positions : w.positions;
   for (int64_t j = 0; j < w.pixels; j++)
     for_each_vector(w.channels, [&]<int L>(int64_t c) {
       using F = typename VectorOf<L>::Float;
-      F best = load_ahead<F>(x + (w.at[0] + j * w.step) * w.channels + c, w.ahead);
+      F best = load_ahead<Far, F>(x + (w.at[0] + j * w.step) * w.channels + c, w.ahead);
 #pragma GCC unroll 4
       for (int64_t p = 1; p < positions; p++) {
-        const F value = load_ahead<F>(x + (w.at[p] + j * w.step) * w.channels + c, w.ahead);
+        const F value = load_ahead<Far, F>(x + (w.at[p] + j * w.step) * w.channels + c, w.ahead);
         best = ((value > best) | (value != value)) ? value : best;
       }
-      store_past<Past>(y + j * w.channels + c, best);
+      store_past_if<Far>(w.past, y + j * w.channels + c, best);
     });
 }
 
 }  // namespace
 
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
-  if (!index) return with_form(w, [&]<int P, bool Past>() { max_values<P, Past>(w, x, y); });
-  with_form(w, [&]<int P, bool Past>() {
+  if (!index) return with_form(w, [&]<int P, bool Far>() { max_values<P, Far>(w, x, y); });
+  with_form(w, [&]<int P, bool Far>() {
     const int64_t positions = P ? P : w.positions;
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
         using F = typename VectorOf<L>::Float;
         using I = typename VectorOf<L>::Int;
-        F best = load_ahead<F>(x + (w.at[0] + j * w.step) * w.channels + c, w.ahead);
+        F best = load_ahead<Far, F>(x + (w.at[0] + j * w.step) * w.channels + c, w.ahead);
         I where = static_cast<int32_t>(w.at[0] + j * w.step) - I{};
 #pragma GCC unroll 8
         for (int64_t p = 1; p < positions; p++) {
           const int64_t at = w.at[p] + j * w.step;
-          const F value = load_ahead<F>(x + at * w.channels + c, w.ahead);
+          const F value = load_ahead<Far, F>(x + at * w.channels + c, w.ahead);
           const I take = (value > best) | ((value != value) & (best == best));
           best = take ? value : best;
           where = take ? static_cast<int32_t>(at) - I{} : where;
         }
-        store_past<Past>(y + j * w.channels + c, best);
-        store_past<Past>(index + j * w.channels + c, where);
+        store_past_if<Far>(w.past, y + j * w.channels + c, best);
+        store_past_if<Far>(w.past, index + j * w.channels + c, where);
       });
   });
 }
 
 bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* index) {
-  return with_form(w, [&]<int P, bool Past>() {
+  return with_form(w, [&]<int P, bool Far>() {
     const int64_t positions = P ? P : w.positions;
     All all;
     for (int64_t j = 0; j < w.pixels; j++)
@@ -94,10 +94,10 @@ bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* 
         for (int64_t p = 0; p < positions; p++) {
           const int64_t at = w.at[p] + j * w.step;
           const I here = where == static_cast<int32_t>(at) - I{};
-          value = here ? load_ahead<F>(x + at * w.channels + c, w.ahead) : value;
+          value = here ? load_ahead<Far, F>(x + at * w.channels + c, w.ahead) : value;
           seen |= here;
         }
-        store_past<Past>(y + j * w.channels + c, value);
+        store_past_if<Far>(w.past, y + j * w.channels + c, value);
         all.template take<L>(seen);
       });
     return all.result();
@@ -105,7 +105,7 @@ bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* 
 }
 
 bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* index) {
-  return with_form(w, [&]<int P, bool Past>() {
+  return with_form(w, [&]<int P, bool Far>() {
     const int64_t positions = P ? P : w.positions;
     All all;
     for (int64_t j = 0; j < w.pixels; j++)
@@ -119,7 +119,7 @@ bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* i
         for (int64_t p = 0; p < positions; p++) {
           const int64_t at = w.at[p] + j * w.step;
           const I here = where == static_cast<int32_t>(at) - I{};
-          store_past<Past, F>(x + at * w.channels + c, here ? value : F{});
+          store_past_if<Far, F>(w.past, x + at * w.channels + c, here ? value : F{});
           seen |= here;
         }
         all.template take<L>(seen);
@@ -129,11 +129,11 @@ bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* i
 }
 
 void avg_pool_row(const Windows& w, const float* x, float* y, float scale) {
-  with_form(w, [&]<int P, bool Past>() {
+  with_form(w, [&]<int P, bool Far>() {
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
         using F = typename VectorOf<L>::Float;
-        const auto value = [&](int64_t p) { return load_ahead<F>(x + (w.at[p] + j * w.step) * w.channels + c, w.ahead); };
+        const auto value = [&](int64_t p) { return load_ahead<Far, F>(x + (w.at[p] + j * w.step) * w.channels + c, w.ahead); };
         F total{};
         if constexpr (P > 0) {
           F sum[2] = {value(0), value(1)};
@@ -147,20 +147,20 @@ void avg_pool_row(const Windows& w, const float* x, float* y, float scale) {
             total += (sum[0] + sum[1]) + (sum[2] + sum[3]);
           }
         }
-        store_past<Past, F>(y + j * w.channels + c, total * scale);
+        store_past_if<Far, F>(w.past, y + j * w.channels + c, total * scale);
       });
   });
 }
 
 void avg_unpool_row(const Windows& w, float* x, const float* y, float scale) {
-  with_form(w, [&]<int P, bool Past>() {
+  with_form(w, [&]<int P, bool Far>() {
     const int64_t positions = P ? P : w.positions;
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
         using F = typename VectorOf<L>::Float;
         const F value = load<F>(y + j * w.channels + c) * scale;
 #pragma GCC unroll 8
-        for (int64_t p = 0; p < positions; p++) store_past<Past>(x + (w.at[p] + j * w.step) * w.channels + c, value);
+        for (int64_t p = 0; p < positions; p++) store_past_if<Far>(w.past, x + (w.at[p] + j * w.step) * w.channels + c, value);
       });
   });
 }

@@ -33,23 +33,30 @@ template <class V, class T>
 inline void store(T* p, V v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
-// Loads, and asks for what lies `ahead` values further on.
-template <class V>
+// Loads, and where Far asks for what lies `ahead` values further on.
+template <bool Far, class V>
 inline V load_ahead(const float* p, int64_t ahead) {
-  __builtin_prefetch(p + ahead);
+  if constexpr (Far) __builtin_prefetch(p + ahead);
   return load<V>(p);
 }
 
-// A store that, where Past, goes past the cache: lines that are written whole are not read before. p is aligned to the vector.
-template <bool Past, class V, class T>
+// A store past the cache, for lines that are written whole: they are not read before. p is aligned to the vector.
+template <class V, class T>
 inline void store_past(T* p, V v) {
 #if defined(__clang__)
-  if constexpr (Past) return __builtin_nontemporal_store(v, reinterpret_cast<V*>(p));
-#elif defined(__AVX512F__)
-  if constexpr (Past && sizeof v == 64) return __builtin_ia32_movntps512(reinterpret_cast<float*>(p), (VectorOf<16>::Float)v);
+  __builtin_nontemporal_store(v, reinterpret_cast<V*>(p));
+#else
+#if defined(__AVX512F__)
+  if constexpr (sizeof v == 64) return __builtin_ia32_movntps512(reinterpret_cast<float*>(p), (VectorOf<16>::Float)v);
 #elif defined(__AVX__)
-  if constexpr (Past && sizeof v == 32) return __builtin_ia32_movntps256(reinterpret_cast<float*>(p), (VectorOf<8>::Float)v);
+  if constexpr (sizeof v == 32) return __builtin_ia32_movntps256(reinterpret_cast<float*>(p), (VectorOf<8>::Float)v);
 #endif
+  store(p, v);
+#endif
+}
+template <bool Far, class V, class T>
+inline void store_past_if(bool past, T* p, V v) {
+  if (Far && past) return store_past(p, v);
   store(p, v);
 }
 // Stores past the cache are seen by other threads from here on.
@@ -90,8 +97,8 @@ inline float total(typename VectorOf<L>::Float v) {
   return fold<L>(v, [](auto a, auto b) { return a + b; });
 }
 
-// What holds all registers must not be moved about by the compiler's own ideas: keep() makes v pass through a register here, fresh() makes it
-// forget what it has read through p.
+// What holds all registers must not be moved about by the compiler's own ideas: keep() makes v pass through a register here, fresh() makes
+// it forget what it has read through p.
 template <class V>
 inline void keep([[maybe_unused]] V& v) {
 #if defined(__AVX512F__)
