@@ -1,12 +1,12 @@
 // Matrix product on the CPU: 2 * batch * M * N * K FLOPs.
 //   bf16        operands rounded to bf16, where precision() says so (bf16_matmul.cpp)
 //   gemv        one row or one column, f32: one pass over the matrix, bound by the memory that it lies in
-//   tiles       register tiles of 6 x 16 (AVX2) or 14 x 32 (AVX-512) outputs, f32. Blocks of about 96 rows are the jobs; each goes through
-//   K
-//               in steps of 256, so that a panel of B (16 or 32 KB) stays in the first-level cache and a block of A (100 KB) in the second.
-//               B is copied to panels as wide as a tile unless it is small or used only a few times; by each job for itself if it has all
-//               rows, else once for all. A is copied to slivers as high as a tile where it is transposed or its rows would fight for the
-//               same lines of the cache.
+//   dots        a few rows times the rows of a transposed B, f32: B is read once as it lies, with no copy
+//   tiles       register tiles of 6 x 16 (AVX2) or 14 x 32 (AVX-512) outputs, f32. Blocks of 128 rows are the jobs; each goes through K in
+//               steps of 512: a block of A (256 KB) stays in the second-level cache, a panel of B (32 or 64 KB) streams from there to the
+//               tiles, and y is read and written once per step. B is copied to panels as wide as a tile unless it is small or used only
+//               a few times; by each job for itself if it has all rows, else once for all. A is read as it lies, or, where it is
+//               transposed and its rows are a multiple of 4 KiB apart, copied to slivers as high as a tile.
 //   eigen       Eigen's product (matmul_eigen.cpp), a rival; what f64 uses
 //   reference   three loops, f32 and f64
 #include "tensor/cpu/matmul.h"
@@ -27,7 +27,7 @@ namespace tiles {
 
 using cpu::Left, cpu::scratch, cpu::simd, cpu::Tiles;
 
-constexpr int64_t depth_of_block = 256;
+constexpr int64_t depth_of_block = 512;
 
 int64_t width_of_panel(int64_t N) { return N > simd().lanes ? 2 * simd().lanes : simd().lanes; }
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
@@ -73,8 +73,7 @@ bool direct(const MatmulArgs& a, const MatmulSizes& s) {
   return !a.transpose_b && (few_uses || small);
 }
 bool own_copy(const MatmulArgs& a, const MatmulSizes& s) {
-  const bool slivers = a.transpose_a && s.M > 64;  // of A, which every job would copy
-  return !a.packed && !direct(a, s) && !slivers && s.M <= rows_of_own_copy && (s.step_b || s.batch == 1);
+  return !a.packed && !direct(a, s) && s.M <= rows_of_own_copy && (s.step_b || s.batch == 1);
 }
 
 Right right_operand(const MatmulArgs& a, const MatmulSizes& s) {
@@ -101,20 +100,18 @@ struct Plan {
 Plan plan(const MatmulArgs& a, const MatmulSizes& s) {
   const int64_t width = width_of_panel(s.N), height = simd().lanes == 16 ? 14 : 6;
   const double flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K) * static_cast<double>(s.batch);
-  const int64_t most = height * (flops > 5e8 ? 32 : simd().lanes == 16 ? 7 : 16);
+  const bool own = own_copy(a, s), conflicts = s.M % 1024 == 0 && s.N >= 128;
   Plan p{};
-  const bool conflicts = s.K % 256 == 0 && s.K >= 512;
-  p.left = a.transpose_a                             ? (s.M > 64 ? Left::slivers : Left::columns)
-           : conflicts && s.N >= 128 && s.M > height ? Left::slivers
-                                                     : Left::rows;
-  const int64_t blocks = own_copy(a, s) ? 1 : (s.M + most - 1) / most;
-  p.rows = std::min(s.M, round_up((s.M + blocks - 1) / blocks, height));
-  p.columns = std::min<int64_t>(round_up(s.N, width), own_copy(a, s) ? 256 : 4096);  // a job's slivers of A are copied once
-  const auto wanted = static_cast<int64_t>(flops > 5e8 ? 16.0 : std::min(8.0, flops / 1e6));
-  const auto jobs = [&] { return s.batch * ((s.M + p.rows - 1) / p.rows) * ((s.N + p.columns - 1) / p.columns); };
-  while (p.left == Left::slivers && blocks > 1 && jobs() < wanted && p.rows > 8 * height) p.rows = round_up(p.rows / 2, height);
-  while (jobs() < wanted && p.columns > 4 * width) p.columns = round_up(p.columns / 2, width);
-  while (blocks > 1 && jobs() < wanted && p.rows > 4 * height) p.rows = round_up(p.rows / 2, height);
+  p.left = !a.transpose_a ? Left::rows : conflicts ? Left::slivers : Left::columns;
+  const int64_t blocks = own ? 1 : (s.M + 127) / 128;
+  p.rows = (s.M + blocks - 1) / blocks;
+  // Every job copies its slivers of A: then it has many columns.
+  p.columns = std::min<int64_t>(round_up(s.N, width), own ? 256 : p.left == Left::slivers ? 4096 : 512);
+  const double wanted = std::min(16.0, flops / 1e6);
+  const auto jobs = [&] { return static_cast<double>(s.batch * ((s.M + p.rows - 1) / p.rows) * ((s.N + p.columns - 1) / p.columns)); };
+  const int64_t narrowest = own ? width : 2 * width;
+  while (jobs() < wanted && p.columns > narrowest) p.columns = round_up(p.columns / 2, width);
+  while (!own && jobs() < wanted && p.rows > 4 * height) p.rows = (p.rows + 1) / 2;
   return p;
 }
 
@@ -140,7 +137,7 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
     const float* from = args.transpose_a ? a + k * s.M + m : a + m * s.K + k;
     if (left == Left::slivers) {
       float* to = scratch(0, (depth + 16) * rows);
-      simd().slivers(from, lda, args.transpose_a, rows, depth, to);
+      simd().slivers(from, lda, rows, depth, to);
       from = to;
     }
     const float* own = right.data ? nullptr : copy_block(args, s, args.b.data<float>() + matrix * right.step, k, depth, n, columns);
@@ -150,9 +147,8 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
       const float* b = own     ? own + (j - n) / width * (depth * width + 16)
                        : apart ? right.last + matrix * right.last_step + k * width
                                : right.data + matrix * right.step + j / width * right.panel_step + k * right.ld;
-      const float* next = own || apart || j + 2 * width > n + columns ? nullptr : b + right.panel_step;
       simd().tiles(
-          {left, from, lda, b, apart ? width : right.ld, rows, wide, depth, y + j, s.N, bias && k == 0 ? bias + j : nullptr, k > 0, next});
+          {left, from, lda, b, apart ? width : right.ld, rows, wide, depth, y + j, s.N, bias && k == 0 ? bias + j : nullptr, k > 0});
       if (args.activation != Activation::none && k + depth >= s.K)
         simd().activate(y + j, s.N, rows, wide, static_cast<cpu::Epilogue>(args.activation));
     }
@@ -187,7 +183,7 @@ void run(const MatmulArgs& a) {
   parallel_for(s.batch * down * across, std::max<int64_t>(1, static_cast<int64_t>(4e5 / std::max(1.0, flops))),
                [&](int64_t first, int64_t last) {
                  for (int64_t job = first; job < last; job++) {
-                   const int64_t matrix = job / (down * across), m = job / across % down * p.rows, n = job % across * p.columns;
+                   const int64_t matrix = job / (down * across), m = job % down * p.rows, n = job / down % across * p.columns;
                    block(a, s, right, p.left, bias ? bias.data<float>() : nullptr, matrix, m, std::min(p.rows, s.M - m), n,
                          std::min(p.columns, s.N - n));
                  }
@@ -221,6 +217,26 @@ void run(const MatmulArgs& a) {
 
 }  // namespace gemv
 
+namespace dots {
+
+bool fits(const MatmulArgs& a) {
+  const MatmulSizes s(a);
+  return a.y.dtype() == Dtype::f32 && !a.packed && !a.sample && s.batch == 1 && !a.transpose_a && a.transpose_b && s.M <= 12 && s.K >= 256;
+}
+
+void run(const MatmulArgs& a) {
+  const MatmulSizes s(a);
+  const int64_t grain = std::max<int64_t>(1, (1 << 19) / (s.M * s.K * 24)) * 24;
+  parallel_for(s.N, grain, [&, y = a.y.data<float>(), bias = a.bias ? a.bias.data<float>() : nullptr](int64_t first, int64_t last) {
+    cpu::simd().few_dots(a.a.data<float>(), s.M, a.b.data<float>() + first * s.K, s.K, last - first, y + first, s.N);
+    for (int64_t m = 0; bias && m < s.M; m++)
+      for (int64_t n = first; n < last; n++) y[m * s.N + n] += bias[n];
+    cpu::simd().activate(y + first, s.N, s.M, last - first, static_cast<cpu::Epilogue>(a.activation));
+  });
+}
+
+}  // namespace dots
+
 namespace reference {
 
 bool fits(const MatmulArgs&) { return true; }
@@ -252,6 +268,7 @@ void run(const MatmulArgs& a) {
 
 constexpr Implementation<MatmulArgs> implementations[] = {{"bf16", bf16::fits, bf16::matmul, nullptr, bf16::pack},
                                                           {"gemv", gemv::fits, gemv::run},
+                                                          {"dots", dots::fits, dots::run},
                                                           {"tiles", tiles::fits, tiles::run, nullptr, tiles::pack},
                                                           {"eigen", eigen::fits, eigen::run},
                                                           {"reference", reference::fits, reference::run}};

@@ -149,7 +149,6 @@ struct Tiles {
   int64_t ldy;
   const float* bias = nullptr;
   bool accumulate = false;
-  const float* next = nullptr;  // a panel (depth rows, ldb apart) that is wanted after this one: it is asked for meanwhile
 };
 enum class Epilogue : uint8_t { none, relu, sigmoid, tanh };  // as kernels::Activation
 
@@ -221,9 +220,11 @@ struct Simd {
   void (*winograd_products)(const WinogradProducts&);
   void (*winograd_sums)(const WinogradSums&);
   void (*tiles)(const Tiles&);
-  void (*slivers)(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);  // rows * (depth + 16) values
+  void (*slivers)(const float* a, int64_t lda, int64_t rows, int64_t depth, float* to);  // of a[k * lda + r]; rows * (depth + 16) values
   // Rows of b (or, transposed, its columns) as panels of `width` (of lanes or 2 * lanes) columns, `step` apart: to[k * width + o].
   void (*panels)(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t columns, int64_t width, int64_t step, float* to);
+  // y[r * ldy + j] = the product of row r of a (rows, K) and row j of b (n, K).
+  void (*few_dots)(const float* a, int64_t rows, const float* b, int64_t K, int64_t n, float* y, int64_t ldy);
   void (*dots)(const float* matrix, int64_t K, int64_t n, const float* v, float* y);                 // y[i] = sum of matrix[i * K + k] * v[k]
   void (*combine)(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v, float* y);  // y[j] = sum of v[k] * matrix[k * ld + j]
   void (*activate)(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);                  // in place

@@ -67,8 +67,16 @@ TEST_CASE("matmul: one row, one column") {
     }
 }
 
-TEST_CASE("matmul: slivers of A where its rows are a power of two apart") {
-  for (int transposes : {0, 1, 2, 3}) check(1, 1, 75, 140, 512, transposes & 1, transposes & 2, true);
+TEST_CASE("matmul: slivers of A where its rows are 4 KiB apart") {
+  for (bool transposed : {false, true}) check(1, 1, 1024, 140, 35, true, transposed, true);
+  for (int transposes : {0, 1, 2, 3}) check(1, 1, 75, 140, 1030, transposes & 1, transposes & 2, true);
+}
+
+TEST_CASE("matmul: a few rows times the rows of B") {
+  for (int64_t M : {2, 5, 8, 12})
+    for (int64_t N : {1, 2, 27, 100})
+      for (int64_t K : {256, 301}) check(1, 1, M, N, K, false, true, M % 2);
+  check(1, 1, 9, 60, 300, false, true, true, [](MatmulArgs& a) { a.activation = kernels::Activation::tanh; });
 }
 
 TEST_CASE("matmul: activations") {

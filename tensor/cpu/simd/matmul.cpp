@@ -2,8 +2,8 @@
 //
 // A tile is R rows x B vectors of columns: 6 x 2 of AVX2's 16 registers, 14 x 2 of AVX-512's 32. A step of k loads B vectors of b and
 // broadcasts R values of a for R * B multiply-adds; two multiply-adds start per cycle and take four, so eight sums must be under way: tiles
-// of few rows go through k in two or four interleaved sums. `slivers` is the left operand copied so that a tile reads it from one address
-// on; a[r][k] as it lies is as fast while the rows of a tile do not fight for the same lines of the cache.
+// of few rows go through k in two or four interleaved sums. `slivers` is a transposed left operand copied so that a tile reads it from one
+// address on: as it lies it is as fast, unless its rows are a multiple of 4 KiB apart and fight for the same lines of the cache.
 #include "tensor/cpu/simd/math.h"
 
 namespace sono::cpu::SONO_ISA {
@@ -90,8 +90,6 @@ void strip(const Tiles& t) {
   for (int64_t i = 0, r = 0, n = tiles_in(t.rows); i < n; i++) {
     const int64_t next = t.rows * (i + 1) / n;
     const float* a = left == Left::rows ? t.a + r * t.lda : left == Left::columns ? t.a + r : t.a + sliver(i, r, t.depth);
-    for (int64_t k = t.next ? t.depth * i / n : t.depth; k < t.depth * (i + 1) / n; k++)  // this tile's share of the next panel
-      for (int64_t o = 0; o < B * lanes; o += 16) __builtin_prefetch(t.next + k * t.ldb + o);
     tile_of<most_rows, B, left>(next - r, t, a, t.y + r * t.ldy);
     r = next;
   }
@@ -104,43 +102,52 @@ void strip(const Tiles& t) {
   strip<B, Left::slivers>(t);
 }
 
-using Four = VectorOf<4>::Float;
-
-// R rows of a row-major matrix as (depth, R), four by four. The last rows are written twice rather than too few: R - 4 … R - 1.
-void sliver_of_rows(const float* a, int64_t lda, int64_t R, int64_t depth, float* to) {
+// R columns of a matrix (depth, …) as (depth, R): whole vectors, whose surplus the next row writes over; the last rows to the value.
+template <int R>
+void sliver_of(const float* a, int64_t lda, int64_t depth, float* to) {
+  constexpr int64_t surplus = (lanes + R - 1) / R;  // the rows whose vector would reach beyond the sliver
+  const int64_t whole = lda >= lanes ? depth - surplus : 0;
   int64_t k = 0;
-  for (; k + 4 <= depth && R >= 4; k += 4)
-    for (int64_t group = 0; group < R; group += 4) {
-      const int64_t r = smaller(group, R - 4);
-      const float* from = a + r * lda + k;
-      const Four x = load<Four>(from), y = load<Four>(from + lda), z = load<Four>(from + 2 * lda), w = load<Four>(from + 3 * lda);
-      const Four xy0 = __builtin_shufflevector(x, y, 0, 4, 1, 5), xy1 = __builtin_shufflevector(x, y, 2, 6, 3, 7);
-      const Four zw0 = __builtin_shufflevector(z, w, 0, 4, 1, 5), zw1 = __builtin_shufflevector(z, w, 2, 6, 3, 7);
-      float* at = to + k * R + r;
-      store(at, __builtin_shufflevector(xy0, zw0, 0, 1, 4, 5));
-      store(at + R, __builtin_shufflevector(xy0, zw0, 2, 3, 6, 7));
-      store(at + 2 * R, __builtin_shufflevector(xy1, zw1, 0, 1, 4, 5));
-      store(at + 3 * R, __builtin_shufflevector(xy1, zw1, 2, 3, 6, 7));
-    }
+  for (; k < whole; k++)
+    for (int64_t j = 0; j < R; j += lanes) store(to + k * R + j, load<Vec>(a + k * lda + j));
   for (; k < depth; k++)
-    for (int64_t r = 0; r < R; r++) to[k * R + r] = a[r * lda + k];
+    for (int64_t r = 0; r < R; r++) to[k * R + r] = a[k * lda + r];
+}
+template <int R>
+void sliver_of(int64_t rows, const float* a, int64_t lda, int64_t depth, float* to) {
+  if (rows == R) return sliver_of<R>(a, lda, depth, to);
+  if constexpr (R > 1) sliver_of<R - 1>(rows, a, lda, depth, to);
 }
 
-// All tiles of a matrix whose columns are the rows of the product, row by row of it: whole vectors, whose surplus the next row writes
-// over; the last rows to the value.
-void slivers_of_columns(const float* a, int64_t lda, int64_t rows, int64_t depth, float* to) {
-  const int64_t n = tiles_in(rows);
-  for (int64_t k = 0; k < depth; k++)
-    for (int64_t i = 0, r = 0; i < n; i++) {
-      const int64_t next = rows * (i + 1) / n, R = next - r;
-      const float* from = a + k * lda + r;
-      float* at = to + sliver(i, r, depth) + k * R;
-      if (lda >= lanes && (depth - 1 - k) * R >= lanes)
-        for (int64_t j = 0; j < R; j += lanes) store(at + j, load<Vec>(from + j));
-      else
-        for (int64_t j = 0; j < R; j++) at[j] = from[j];
-      r = next;
+// y[r][j] = the product of row r of a and row j of b, r < R, j < B: R * B sums of one vector each.
+template <int R, int B>
+void dot_tile(const float* a, const float* b, int64_t K, float* y, int64_t ldy) {
+  Vec sum[R][B] = {};
+  int64_t k = 0;
+  for (; k + lanes <= K; k += lanes) {
+    Vec w[B];
+#pragma GCC unroll 3
+    for (int j = 0; j < B; j++) w[j] = load<Vec>(b + j * K + k);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      const Vec x = load<Vec>(a + r * K + k);
+#pragma GCC unroll 3
+      for (int j = 0; j < B; j++) sum[r][j] += x * w[j];
     }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 3
+    for (int j = 0; j < B; j++) {
+      float rest = 0;
+      for (int64_t i = k; i < K; i++) rest += a[r * K + i] * b[j * K + i];
+      y[r * ldy + j] = total<lanes>(sum[r][j]) + rest;
+    }
+}
+template <int R, int B>
+void dot_tile_of(int64_t rows, const float* a, const float* b, int64_t K, float* y, int64_t ldy) {
+  if (rows == R) return dot_tile<R, B>(a, b, K, y, ldy);
+  if constexpr (R > 1) dot_tile_of<R - 1, B>(rows, a, b, K, y, ldy);
 }
 
 template <int L, class F>
@@ -156,11 +163,10 @@ void apply(float* y, int64_t ldy, int64_t rows, int64_t columns, F f) {
 
 void tiles(const Tiles& t) { t.columns > lanes ? strip<2>(t) : strip<1>(t); }
 
-void slivers(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to) {
-  if (transposed) return slivers_of_columns(a, lda, rows, depth, to);
+void slivers(const float* a, int64_t lda, int64_t rows, int64_t depth, float* to) {
   for (int64_t i = 0, r = 0, n = tiles_in(rows); i < n; i++) {
     const int64_t next = rows * (i + 1) / n;
-    sliver_of_rows(a + r * lda, lda, next - r, depth, to + sliver(i, r, depth));
+    sliver_of<most_rows>(next - r, a + r, lda, depth, to + sliver(i, r, depth));
     r = next;
   }
 }
@@ -205,6 +211,18 @@ void dots(const float* matrix, int64_t K, int64_t n, const float* v, float* y) {
   int64_t i = 0;
   for (; i + 4 <= n; i += 4) some.template operator()<4>(i);
   for (; i < n; i++) some.template operator()<1>(i);
+}
+
+// Three rows of b at a time, which stay in the first-level cache while groups of rows of a pass: b is read once, from front to back.
+void few_dots(const float* a, int64_t rows, const float* b, int64_t K, int64_t n, float* y, int64_t ldy) {
+  constexpr int most = lanes == 16 ? 8 : 4;
+  const int64_t groups = (rows + most - 1) / most;
+  for (int64_t j = 0; j < n; j += 3)
+    for (int64_t i = 0; i < groups; i++) {
+      const int64_t r = rows * i / groups, some = rows * (i + 1) / groups - r;
+      const auto tile = n - j >= 3 ? dot_tile_of<most, 3> : n - j == 2 ? dot_tile_of<most, 2> : dot_tile_of<most, 1>;
+      tile(some, a + r * K, b + j * K, K, y + r * ldy + j, ldy);
+    }
 }
 
 // y[j] = sum over k < K of v[k] * matrix[k * ld + j], j < n: eight rows at a time, so that y is read and written once for eight.

@@ -20,8 +20,9 @@ extern const Winograd winograd4, winograd2;
 void winograd_products(const WinogradProducts& p);
 void winograd_sums(const WinogradSums& p);
 void tiles(const Tiles& t);
-void slivers(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t depth, float* to);
+void slivers(const float* a, int64_t lda, int64_t rows, int64_t depth, float* to);
 void panels(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t columns, int64_t width, int64_t step, float* to);
+void few_dots(const float* a, int64_t rows, const float* b, int64_t K, int64_t n, float* y, int64_t ldy);
 void dots(const float* matrix, int64_t K, int64_t n, const float* v, float* y);
 void combine(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v, float* y);
 void activate(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);
@@ -97,6 +98,7 @@ const Simd table = {
     .tiles = tiles,
     .slivers = slivers,
     .panels = panels,
+    .few_dots = few_dots,
     .dots = dots,
     .combine = combine,
     .activate = activate,
