@@ -1,4 +1,6 @@
-// Reductions of (outer, n, inner) over n on the CPU. Bound by reading x once.
+// Reductions of (outer, n, inner) over n on the CPU. Bound by reading x once: beyond the cache sums at 120 to 145 % of the
+// triad's speed (it writes as well) on one core of a Zen 5, largest values of rows of 16 at 89 %, their places at 71 %: those take 20
+// operations a row.
 //   vector      f32. Rows (inner = 1) and columns by vectors; a long n is cut into chunks of 64 KB, whose sums in f32 are added in double
 //   and
 //               in order: accurate, and the same bits with any number of threads. Narrow columns are read as several rows side by side.

@@ -230,27 +230,35 @@ inline void with_positions(int64_t positions, F f) {
 
 }  // namespace
 
+namespace {
+
+// By value: what a lambda refers to would be read again after every store.
+template <int P, bool Relu, bool All, bool Far>
+void normalize_windows(const Windows w, const float* x, const Affine a, float* y, float* pooled) {
+  const int64_t positions = P ? P : w.positions;
+  for (int64_t j = 0; j < w.pixels; j++)
+    for_each_vector(w.channels, [&]<int L>(int64_t c) {
+      using V = typename VectorOf<L>::Float;
+      const Line<V> line(a, c);
+      V largest{};
+#pragma GCC unroll 8
+      for (int64_t p = 0; p < positions; p++) {
+        const int64_t i = (w.at[p] + j * w.step) * w.channels + c;
+        V value = line(load_ahead<Far, V>(x + i, w.ahead));
+        if constexpr (Relu) value = positive<V>(value);
+        if constexpr (All) store_past_if<Far, V>(w.past, y + i, value);
+        largest = p == 0 ? value : value > largest ? value : largest;
+      }
+      store<V>(pooled + j * w.channels + c, largest);
+    });
+}
+
+}  // namespace
+
 void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float* y, float* pooled) {
   with_positions(w.positions, [&]<int P>() {
     with(a.relu, [&]<bool Relu>() {
-      with_distance(w, y != nullptr, [&]<bool All, bool Far>() {
-        const int64_t positions = P ? P : w.positions;
-        for (int64_t j = 0; j < w.pixels; j++)
-          for_each_vector(w.channels, [&]<int L>(int64_t c) {
-            using V = typename VectorOf<L>::Float;
-            const Line<V> line(a, c);
-            V largest{};
-#pragma GCC unroll 8
-            for (int64_t p = 0; p < positions; p++) {
-              const int64_t i = (w.at[p] + j * w.step) * w.channels + c;
-              V value = line(load_ahead<Far, V>(x + i, w.ahead));
-              if constexpr (Relu) value = positive<V>(value);
-              if constexpr (All) store_past_if<Far, V>(w.past, y + i, value);
-              largest = p == 0 ? value : value > largest ? value : largest;
-            }
-            store<V>(pooled + j * w.channels + c, largest);
-          });
-      });
+      with_distance(w, y != nullptr, [&]<bool All, bool Far>() { normalize_windows<P, Relu, All, Far>(w, x, a, y, pooled); });
     });
   });
 }
