@@ -33,7 +33,7 @@ int64_t width_of_panel(int64_t N) { return N > simd().lanes ? 2 * simd().lanes :
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 // Values from one copied panel to the next: a line apart beside the panel itself, so that several can be written side by side.
-int64_t size_of_panel(const MatmulSizes& s) { return s.K * width_of_panel(s.N) + 16; }
+int64_t size_of_panel(const MatmulSizes& s, int64_t width) { return s.K * width + 16; }
 
 // B as the tiles read it: the columns of panel p at data + p * panel_step, rows `ld` apart, and so for each matrix of a batch; the last
 // panel, if it is no whole one, is always a copy.
@@ -46,22 +46,21 @@ struct Right {
 };
 
 // Panels [first, …) of every matrix of B, one after the other; zeros beyond N. A chunk is 8 panels: rows are read 512 bytes at a time.
-Tensor copy_panels(const MatmulArgs& a, const MatmulSizes& s, int64_t first_panel) {
+Tensor copy_panels(const MatmulArgs& a, const MatmulSizes& s, int64_t width, int64_t first_panel) {
   constexpr int64_t together = 8;
-  const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width - first_panel, matrices = s.step_b ? s.batch : 1;
-  const int64_t chunks = (panels + together - 1) / together, size = panels * size_of_panel(s);
+  const int64_t panels = round_up(s.N, width) / width - first_panel, matrices = s.step_b ? s.batch : 1;
+  const int64_t chunks = (panels + together - 1) / together, one = size_of_panel(s, width), size = panels * one;
   const Tensor memory({matrices * size});
-  parallel_for(matrices * chunks, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, s.K * width * together)),
-               [&](int64_t first, int64_t last) {
-                 for (int64_t i = first; i < last; i++) {
-                   const int64_t p = i % chunks * together, n = (first_panel + p) * width, columns = std::min(together * width, s.N - n);
-                   const float* b = a.b.data<float>() + i / chunks * s.step_b;
-                   float* to = memory.data<float>() + i / chunks * size + p * size_of_panel(s);
-                   if (columns % width) std::fill_n(to + columns / width * size_of_panel(s), s.K * width, 0.0f);
-                   simd().panels(a.transpose_b ? b + n * s.K : b + n, a.transpose_b ? s.K : s.N, a.transpose_b, s.K, columns, width,
-                                 size_of_panel(s), to);
-                 }
-               });
+  parallel_for(
+      matrices * chunks, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, s.K * width * together)), [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; i++) {
+          const int64_t p = i % chunks * together, n = (first_panel + p) * width, columns = std::min(together * width, s.N - n);
+          const float* b = a.b.data<float>() + i / chunks * s.step_b;
+          float* to = memory.data<float>() + i / chunks * size + p * one;
+          if (columns % width) std::fill_n(to + columns / width * one, s.K * width, 0.0f);
+          simd().panels(a.transpose_b ? b + n * s.K : b + n, a.transpose_b ? s.K : s.N, a.transpose_b, s.K, columns, width, one, to);
+        }
+      });
   return memory;
 }
 
@@ -76,17 +75,23 @@ bool own_copy(const MatmulArgs& a, const MatmulSizes& s) {
   return !a.packed && !direct(a, s) && s.M <= rows_of_own_copy && (s.step_b || s.batch == 1);
 }
 
+// Few rows read B once, as it lies: in pieces of three vectors, which the memory gives faster.
+int64_t width_of_tile(const MatmulArgs& a, const MatmulSizes& s) {
+  const bool wide = direct(a, s) && !a.packed && !a.transpose_a && s.M <= 8 && s.N > 32 && simd().lanes == 16;
+  return wide ? 48 : width_of_panel(s.N);
+}
+
 Right right_operand(const MatmulArgs& a, const MatmulSizes& s) {
-  const int64_t width = width_of_panel(s.N), panels = round_up(s.N, width) / width, size = size_of_panel(s);
+  const int64_t width = width_of_tile(a, s), panels = round_up(s.N, width) / width, size = size_of_panel(s, width);
   if (a.packed) return {a.packed, a.packed.data<float>(), width, size, s.step_b ? panels * size : 0};
   if (own_copy(a, s)) return {a.b, nullptr, width, 0, s.step_b};
   if (!direct(a, s)) {
-    const Tensor memory = copy_panels(a, s, 0);
+    const Tensor memory = copy_panels(a, s, width, 0);
     return {memory, memory.data<float>(), width, size, s.step_b ? panels * size : 0};
   }
   Right right{a.b, a.b.data<float>(), s.N, width, s.step_b};
   if (s.N % width == 0) return right;
-  right.memory = copy_panels(a, s, panels - 1);
+  right.memory = copy_panels(a, s, width, panels - 1);
   right.last = right.memory.data<float>(), right.last_step = s.step_b ? size : 0;
   return right;
 }
@@ -98,7 +103,7 @@ struct Plan {
 };
 
 Plan plan(const MatmulArgs& a, const MatmulSizes& s) {
-  const int64_t width = width_of_panel(s.N), height = simd().lanes == 16 ? 14 : 6;
+  const int64_t width = width_of_tile(a, s), height = simd().lanes == 16 ? 14 : 6;
   const double flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K) * static_cast<double>(s.batch);
   const bool own = own_copy(a, s), conflicts = s.M % 1024 == 0 && s.N >= 128;
   Plan p{};
@@ -106,8 +111,8 @@ Plan plan(const MatmulArgs& a, const MatmulSizes& s) {
   const int64_t blocks = own ? 1 : (s.M + 127) / 128;
   p.rows = (s.M + blocks - 1) / blocks;
   // Every job copies its slivers of A: then it has many columns.
-  p.columns = std::min<int64_t>(round_up(s.N, width), own ? 256 : p.left == Left::slivers ? 4096 : 512);
-  const double wanted = std::min(16.0, flops / 1e6);
+  p.columns = round_up(std::min<int64_t>(s.N, own ? 256 : p.left == Left::slivers ? 4096 : 512), width);
+  const double wanted = std::min(16.0, std::max(flops / 1e6, std::min(2.0, flops / 2.5e5)));
   const auto jobs = [&] { return static_cast<double>(s.batch * ((s.M + p.rows - 1) / p.rows) * ((s.N + p.columns - 1) / p.columns)); };
   const int64_t narrowest = own ? width : 2 * width;
   while (jobs() < wanted && p.columns > narrowest) p.columns = round_up(p.columns / 2, width);
@@ -130,7 +135,7 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
            int64_t rows, int64_t n, int64_t columns) {
   const float* a = args.a.data<float>() + matrix * s.step_a;
   float* y = args.y.data<float>() + (matrix * s.M + m) * s.N;
-  const int64_t width = width_of_panel(s.N), lda = args.transpose_a ? s.M : s.K;
+  const int64_t width = width_of_tile(args, s), lda = args.transpose_a ? s.M : s.K;
   int64_t k = 0;
   do {
     const int64_t depth = std::min(depth_of_block, s.K - k);
@@ -161,19 +166,23 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
 }
 
 int64_t packed_size(const MatmulSizes& s) {
-  return (s.step_b ? s.batch : 1) * (round_up(s.N, width_of_panel(s.N)) / width_of_panel(s.N)) * size_of_panel(s);
+  const int64_t width = width_of_panel(s.N);
+  return (s.step_b ? s.batch : 1) * (round_up(s.N, width) / width) * size_of_panel(s, width);
 }
 
 bool fits(const MatmulArgs& a) { return a.y.dtype() == Dtype::f32 && (!a.packed || a.packed.size() == packed_size(MatmulSizes(a))); }
 
-Tensor pack(const MatmulArgs& a) { return copy_panels(a, MatmulSizes(a), 0); }
+Tensor pack(const MatmulArgs& a) {
+  const MatmulSizes s(a);
+  return copy_panels(a, s, width_of_panel(s.N), 0);
+}
 
 void run(const MatmulArgs& a) {
   const MatmulSizes s(a);
   if (a.y.size() == 0) return;
   const Right right = right_operand(a, s);
   Tensor bias = a.bias;
-  if (const int64_t padded = round_up(s.N, width_of_panel(s.N)); bias && padded != s.N) {
+  if (const int64_t padded = round_up(s.N, width_of_tile(a, s)); bias && padded != s.N) {
     bias = Tensor::zeros({padded});
     std::copy_n(a.bias.data<float>(), s.N, bias.data<float>());
   }

@@ -137,8 +137,8 @@ struct WinogradSums {
 // How the left operand of `tiles` lies: a[r * lda + k]; a[k * lda + r]; or as `slivers` copied it.
 enum class Left : uint8_t { rows, columns, slivers };
 
-// y[r * ldy + o] = start + sum over k < depth of a[r][k] * b[k * ldb + o], r < rows, o < columns <= 2 * lanes; start as in Product. Rows of
-// b and bias are readable up to `lanes` or 2 * lanes values.
+// y[r * ldy + o] = start + sum over k < depth of a[r][k] * b[k * ldb + o], r < rows, o < columns <= 2 * lanes, with AVX-512 and
+// up to 8 rows as they lie 3 * lanes; start as in Product. Rows of b and bias are readable up to whole vectors.
 struct Tiles {
   Left left;
   const float* a;

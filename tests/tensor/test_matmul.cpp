@@ -72,6 +72,11 @@ TEST_CASE("matmul: slivers of A where its rows are 4 KiB apart") {
   for (int transposes : {0, 1, 2, 3}) check(1, 1, 75, 140, 1030, transposes & 1, transposes & 2, true);
 }
 
+TEST_CASE("matmul: a few rows") {
+  for (int64_t M : {2, 3, 8})
+    for (int64_t N : {96, 100, 123, 140}) check(1, 1, M, N, 250, false, false, true);
+}
+
 TEST_CASE("matmul: a few rows times the rows of B") {
   for (int64_t M : {2, 5, 8, 12})
     for (int64_t N : {1, 2, 27, 100})

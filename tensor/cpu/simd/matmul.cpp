@@ -1,9 +1,10 @@
 // Register tiles of matrix products.
 //
-// A tile is R rows x B vectors of columns: 6 x 2 of AVX2's 16 registers, 14 x 2 of AVX-512's 32. A step of k loads B vectors of b and
-// broadcasts R values of a for R * B multiply-adds; two multiply-adds start per cycle and take four, so eight sums must be under way: tiles
-// of few rows go through k in two or four interleaved sums. `slivers` is a transposed left operand copied so that a tile reads it from one
-// address on: as it lies it is as fast, unless its rows are a multiple of 4 KiB apart and fight for the same lines of the cache.
+// A tile is R rows x B vectors of columns: 6 x 2 of AVX2's 16 registers, 14 x 2 of AVX-512's 32; 8 x 3 where b is read once, from memory. A
+// step of k loads B vectors of b and broadcasts R values of a for R * B multiply-adds; two multiply-adds start per cycle and take four, so
+// eight sums must be under way: tiles of few rows go through k in two or four interleaved sums. `slivers` is a transposed left operand
+// copied so that a tile reads it from one address on: as it lies it is as fast, unless its rows are a multiple of 4 KiB apart and fight for
+// the same lines of the cache.
 #include "tensor/cpu/simd/math.h"
 
 namespace sono::cpu::SONO_ISA {
@@ -29,21 +30,21 @@ __attribute__((noinline)) void store_edge(const float* tile, int64_t width, int6
 template <int R, int B, Left left>
 inline void step(Vec (&sum)[R][B], const float* a, int64_t lda, int64_t k, const float* b) {
   Vec w[B];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
   for (int j = 0; j < B; j++) w[j] = load<Vec>(b + j * lanes);
 #pragma GCC unroll 14
   for (int r = 0; r < R; r++) {
     const Vec x = broadcast<Vec>(left == Left::rows ? a[r * lda + k] : left == Left::columns ? a[k * lda + r] : a[k * R + r]);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < B; j++) sum[r][j] += x * w[j];
   }
 }
 
 template <int R, int B, Left left>
 void tile(const Tiles& t, const float* a, float* y) {
-  constexpr int S = R * B >= 7 ? 1 : R * B >= 4 ? 2 : 4;  // interleaved sums
+  constexpr int vectors = R * (B > 2 ? 2 : B), S = vectors >= 7 ? 1 : vectors >= 4 ? 2 : 4;  // interleaved sums
   Vec sum[S][R][B];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
   for (int j = 0; j < B; j++) {
     const Vec start = t.bias ? load<Vec>(t.bias + j * lanes) : Vec{};
 #pragma GCC unroll 14
@@ -59,13 +60,17 @@ void tile(const Tiles& t, const float* a, float* y) {
 #pragma GCC unroll 4
   for (int64_t k = 0; k < whole_steps; k += S, b += S * ldb)
 #pragma GCC unroll 4
-    for (int s = 0; s < S; s++) step<R, B, left>(sum[s], a, lda, k + s, b + s * ldb);
+    for (int s = 0; s < S; s++) {
+#pragma GCC unroll 3
+      for (int j = 0; B == 3 && j < B; j++) __builtin_prefetch(b + (s + 8) * ldb + j * lanes, 0, 2);
+      step<R, B, left>(sum[s], a, lda, k + s, b + s * ldb);
+    }
   for (int64_t k = whole_steps; k < t.depth; k++, b += ldb) step<R, B, left>(sum[0], a, lda, k, b);
   const bool whole_tile = t.columns >= B * lanes, accumulate = t.accumulate;
   float edge[R][B * lanes];
 #pragma GCC unroll 14
   for (int r = 0; r < R; r++)
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < B; j++) {
       Vec v = sum[0][r][j];
       if constexpr (S == 2) v += sum[1][r][j];
@@ -90,7 +95,7 @@ void strip(const Tiles& t) {
   for (int64_t i = 0, r = 0, n = tiles_in(t.rows); i < n; i++) {
     const int64_t next = t.rows * (i + 1) / n;
     const float* a = left == Left::rows ? t.a + r * t.lda : left == Left::columns ? t.a + r : t.a + sliver(i, r, t.depth);
-    tile_of<most_rows, B, left>(next - r, t, a, t.y + r * t.ldy);
+    tile_of<B == 3 ? 8 : most_rows, B, left>(next - r, t, a, t.y + r * t.ldy);
     r = next;
   }
 }
@@ -161,7 +166,11 @@ void apply(float* y, int64_t ldy, int64_t rows, int64_t columns, F f) {
 
 }  // namespace
 
-void tiles(const Tiles& t) { t.columns > lanes ? strip<2>(t) : strip<1>(t); }
+void tiles(const Tiles& t) {
+  if constexpr (lanes == 16)
+    if (t.columns > 2 * lanes) return strip<3, Left::rows>(t);
+  t.columns > lanes ? strip<2>(t) : strip<1>(t);
+}
 
 void slivers(const float* a, int64_t lda, int64_t rows, int64_t depth, float* to) {
   for (int64_t i = 0, r = 0, n = tiles_in(rows); i < n; i++) {
