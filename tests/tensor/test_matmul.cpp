@@ -27,7 +27,7 @@ TEST_CASE("matmul: odd sizes, transposes, bias") {
 
 TEST_CASE("matmul: several blocks in each direction") {
   for (int transposes : {0, 1, 2, 3}) check(1, 1, 230, 150, 300, transposes & 1, transposes & 2, true);
-  check(1, 1, 110, 129, 512, false, false, false);
+  check(1, 1, 110, 129, 1100, false, false, false);
   check(1, 1, 5, 300, 600, false, true, true);
 }
 
