@@ -1,9 +1,8 @@
 #include <doctest/doctest.h>
-#include <unistd.h>
-
 #include <filesystem>
 
 #include "tensor/files.h"
+#include "tests/folder.h"
 #include "tests/message.h"
 #include "zoo/app/commands.h"
 #include "zoo/common/system.h"
@@ -19,13 +18,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("sono-companions-" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-};
-
 Tensor square_mask(int64_t size) {
   const Tensor mask = Tensor::zeros({size, size}, Dtype::u8);
   for (int64_t y = 4; y < 9; y++)
@@ -36,7 +28,7 @@ Tensor square_mask(int64_t size) {
 }  // namespace
 
 TEST_CASE("a mask and an elastogram beside a picture, or in the folders beside images/, are its own") {
-  const Folder folder;
+  const Folder folder("companions");
   write_png(folder / "a.png", Tensor::full({16, 16, 1}, 0.5));
   CHECK_FALSE(read_with_companions(folder / "a.png")[0].labels.mask);
   write_png(folder / "a_mask.png", square_mask(16));
@@ -54,11 +46,11 @@ TEST_CASE("a mask and an elastogram beside a picture, or in the folders beside i
 }
 
 TEST_CASE("companions of another size, colour overlays and negative stiffness are refused in one line") {
-  const Folder folder;
+  const Folder folder("companions");
   write_png(folder / "a.png", Tensor::full({16, 16, 1}, 0.5));
   write_png(folder / "a_mask.png", square_mask(12));
   CHECK(message([&] { read_with_companions(folder / "a.png"); }).find("save it at the size of the image") != std::string::npos);
-  fs::remove(folder.path / "a_mask.png");
+  fs::remove(folder / "a_mask.png");
   write_png(folder / "a_swe.png", Tensor::full({16, 16, 3}, 0.5));
   CHECK(message([&] { read_with_companions(folder / "a.png"); }).find("its values are kPa") != std::string::npos);
   write_npy(folder / "a_swe.npy", Tensor::full({16, 16}, -1));
@@ -66,7 +58,7 @@ TEST_CASE("companions of another size, colour overlays and negative stiffness ar
 }
 
 TEST_CASE("contrast phases are the channels of a picture, or the frames of a file") {
-  const Folder folder;
+  const Folder folder("companions");
   Tensor frames({3, 16, 16, 1});
   for (int64_t i = 0; i < frames.size(); i++) frames.data<float>()[i] = 0.2f * static_cast<float>(1 + i / 256);
   write_npy(folder / "cine.npy", frames);
@@ -88,11 +80,11 @@ TEST_CASE("dcca-mkl and pgbm-swe say the same of a file as of the data set's cas
   const char* names[2] = {"dcca-mkl", "pgbm-swe"};
   for (int k = 0; k < 2; k++) {
     CAPTURE(names[k]);
-    const Folder folder;
+    const Folder folder("companions");
     const auto system = make_system(names[k]);
     for (const auto& [key, value] : quick[k]) system->settings().set(key, value);
     const Data data = system->data({system->default_source(), 60, 5});
-    fs::create_directories(folder.path / "run");
+    fs::create_directories(folder / "run");
     const Run run{.folder = folder / "run", .seed = 3};
     system->prepare_training(data, run);
     system->train(data, run);
@@ -101,7 +93,7 @@ TEST_CASE("dcca-mkl and pgbm-swe say the same of a file as of the data set's cas
     const Sample alone = system->read(file).at(0);
     CHECK(system->predict(alone).probabilities == system->predict(open_dataset(folder / "set")->get(1)).probabilities);
 
-    fs::remove_all(folder.path / "set" / (k ? "elasticity" : "masks"));
+    fs::remove_all(fs::path(folder / "set") / (k ? "elasticity" : "masks"));
     const std::string refusal = message([&] { system->predict(system->read(file).at(0)); });
     CHECK(refusal.find(phantom + "-00001: has no " + (k ? "elastogram; put NAME_swe.npy" : "mask of the lesion")) == 0);
     CHECK(refusal.find('\n') == std::string::npos);

@@ -1,8 +1,6 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -11,6 +9,7 @@
 #include "optim/log.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
+#include "tests/folder.h"
 #include "tests/message.h"
 #include "zoo/app/commands.h"
 #include "zoo/classification/curves.h"
@@ -28,13 +27,6 @@ using sono::tests::message;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct Folder {
-  std::string path = (fs::temp_directory_path() / ("sono-staged-" + std::to_string(getpid()) + "-" + std::to_string(count++))).string();
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  static inline int count = 0;
-};
 
 using Changes = std::vector<std::pair<std::string, std::string>>;
 
@@ -146,7 +138,7 @@ TEST_CASE("a pipeline learns, keeps its state, and says so when a stage is named
 }
 
 TEST_CASE("tic-dbn learns held-out simulated patients, with 1 and 2 threads bitwise, and predicts the same after loading") {
-  const Folder one, two;
+  const Folder one("one"), two("two");
   set_threads(1);
   Trained a = train_in(one.path, "tic-dbn", quick_tic, 200);
   set_threads(2);
@@ -169,7 +161,7 @@ TEST_CASE("tic-dbn learns held-out simulated patients, with 1 and 2 threads bitw
 }
 
 TEST_CASE("killed with -9 after its first stage, a training in stages goes on to the same bits") {
-  const Folder whole, killed;
+  const Folder whole("whole"), killed("killed");
   train_in(whole.path, "tic-dbn", quick_tic, 80);
   Trained t{small("tic-dbn", quick_tic), {}};
   t.data = t.system->data({t.system->default_source(), 80, 5});
@@ -194,7 +186,7 @@ TEST_CASE("killed with -9 after its first stage, a training in stages goes on to
 }
 
 TEST_CASE("svm-texture tells held-out lesions apart, with 1 and 2 threads bitwise, and refuses one class only") {
-  const Folder one, two;
+  const Folder one("one"), two("two");
   const Changes quick = {{"size", "32"}, {"components", "5"}, {"outline", "true"}};
   set_threads(1);
   Trained a = train_in(one.path, "svm-texture", quick, 160);
@@ -224,7 +216,7 @@ TEST_CASE("bad input is refused in one line that says what to do") {
   auto wrong = small("tic-dbn", quick_tic);
   const Data pictures = wrong->data({"sim:breast", 20, 1});
   wrong->prepare_training(pictures, {});
-  const Folder folder;
+  const Folder folder("staged");
   CHECK(message([&] { wrong->train(pictures, {.folder = folder.path}); }).find("has no curve") != std::string::npos);
   Sample flat = data.set->get(0);
   flat.sequence.values = Tensor::full({400, 4}, 1);
@@ -256,7 +248,7 @@ TEST_CASE("a lesion's crop and sizes follow its box; mirroring twice changes not
 TEST_CASE("what simulate writes is read back: pictures, masks, curves, elastograms, patients, categories") {
   for (const char* phantom : {"ceus", "teus", "breast-swe"}) {
     CAPTURE(phantom);
-    const Folder folder;
+    const Folder folder("staged");
     const std::string out = folder.path + "/set";
     app::simulate({.phantom = phantom, .out = out, .count = 4, .seed = 7});
     const auto written = simulate(phantom, 4, 7), read = std::static_pointer_cast<Dataset>(open_dataset(out));
