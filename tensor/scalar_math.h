@@ -19,14 +19,14 @@ SONO_INLINE uint32_t bits_of_float(float f) { uint32_t u; memcpy(&u, &f, 4); ret
 
 // exp(r) for |r| <= ln(2)/2, to degree 6, and (log(1 + m) - m + m^2/2) / m^3 for m in [sqrt(1/2) - 1, sqrt(2) - 1], to degree 8 (Cephes'
 // coefficients). V: float, or a vector of floats.
-template <class V> SONO_INLINE V exp_series(V r) {
+template <class V> SONO_INLINE V exp_remainder(V r) {
   V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  return p * r * r + r + 1.0f;
+  return p * r + 5.0000001201e-1f;
 }
+template <class V> SONO_INLINE V exp_series(V r) { return exp_remainder(r) * r * r + r + 1.0f; }
 template <class V> SONO_INLINE V log_series(V m) {
   V p = m * 7.0376836292e-2f - 1.1514610310e-1f;
   p = p * m + 1.1676998740e-1f;
@@ -87,12 +87,7 @@ SONO_INLINE float tanh(float x) {
   const float a = float_of_bits(bits_of_float(x) ^ sign), c = a > 9.2f ? 9.2f : a;
   const float shifted = c * 2.88539008f + 12582912.0f, n = shifted - 12582912.0f;  // 2 / ln 2; rounds as exp does
   const float r = (2.0f * c - n * 0.693359375f) + n * 2.12194440e-4f;
-  float q = r * 1.9875691500e-4f + 1.3981999507e-3f;  // exp_series without the 1
-  q = q * r + 8.3334519073e-3f;
-  q = q * r + 4.1665795894e-2f;
-  q = q * r + 1.6666665459e-1f;
-  q = q * r + 5.0000001201e-1f;
-  q = q * (r * r) + r;
+  const float q = exp_remainder(r) * (r * r) + r;
   const float power = float_of_bits((bits_of_float(shifted) << 23) + 0x3F800000u), m = power * q + (power - 1.0f);
   return float_of_bits(bits_of_float(m / (m + 2.0f)) | sign);
 }

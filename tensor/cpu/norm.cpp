@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tensor/cpu/simd.h"
+#include "tensor/cpu/windows.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -416,9 +417,8 @@ struct WindowRows {
     deep = (D + w[0] - 1) / w[0], high = (H + w[1] - 1) / w[1];
     per_chunk = std::max<int64_t>(1, block_floats / (w[0] * w[1] * W * C));
     chunks = (N * deep * high + per_chunk - 1) / per_chunk;
-    constexpr int64_t cached = 1 << 22, cached_by_all = 1 << 23, longest = 1 << 15;  // as in pool.cpp
-    ahead = count(x) > cached ? std::min(longest, w[1] * W * C) : 0;
-    past = written && count(x) >= cached_by_all && C % simd().lanes == 0 && reinterpret_cast<uintptr_t>(written) % 64 == 0;
+    ahead = cpu::values_ahead(count(x), w[1] * W * C);
+    past = written && cpu::goes_past(count(x), C, {written});
   }
 
   // Calls windows(Windows, first value of the image in x, first pixel in pooled) and rest(first value in x, pixels), in parallel; `chunk`

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "tensor/cpu/simd.h"
+#include "tensor/cpu/windows.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
 
@@ -133,25 +134,13 @@ bool tiled(const PoolArgs& a) {
   return true;
 }
 
-// From a row of windows to the next one, unless x is small enough for the cache: the processor's own prefetchers follow one row of pixels.
-int64_t ahead(const PoolArgs& a) {
-  constexpr int64_t cached = 1 << 22, longest = 1 << 15;
-  return a.x.size() > cached ? std::min(longest, a.stride[1] * a.x.dim(3) * a.x.dim(4)) : 0;
-}
-
-// What nobody reads again before it has left every cache, if its pixels are whole vectors.
-bool past(const PoolArgs& a, const Tensor& written) {
-  constexpr int64_t cached = 1 << 23;
-  const auto aligned = [](const Tensor& t) { return !t || reinterpret_cast<uintptr_t>(t.raw()) % 64 == 0; };
-  return written.size() >= cached && a.y.dim(4) % simd().lanes == 0 && aligned(written) && aligned(a.index);
-}
-
 // Calls f(windows, image n, first pixel of y) for runs of windows of a row that have the same shape: those inside, and each that is cut
 // by an edge. Rows in parallel; f must not write what another row writes.
 template <class F>
 void for_each_run(const PoolArgs& a, const Tensor& written, F f) {
-  const int64_t Do = a.y.dim(1), Ho = a.y.dim(2), Wo = a.y.dim(3), C = a.y.dim(4), W = a.x.dim(3), next = ahead(a);
-  const bool past_cache = past(a, written);
+  const int64_t Do = a.y.dim(1), Ho = a.y.dim(2), Wo = a.y.dim(3), C = a.y.dim(4), W = a.x.dim(3);
+  const int64_t ahead = cpu::values_ahead(a.x.size(), a.stride[1] * W * C);
+  const bool past = cpu::goes_past(written.size(), C, {written.raw(), a.index ? a.index.raw() : nullptr});
   if (a.y.size() == 0) return;
   const int64_t row_values = a.window[0] * a.window[1] * W * C;
   parallel_for(a.y.dim(0) * Do * Ho, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, row_values)), [&](int64_t first, int64_t last) {
@@ -162,7 +151,7 @@ void for_each_run(const PoolArgs& a, const Tensor& written, F f) {
         int64_t end = j + 1, positions = 0;
         while (whole(j) && end < Wo && whole(end)) end++;
         reference::for_each_position(a, row % (Do * Ho) * Wo + j, [&](int64_t position) { at[positions++] = position; });
-        f(Windows{at.data(), positions, end - j, a.stride[2], C, next, past_cache}, row / (Do * Ho), row * Wo + j);
+        f(Windows{at.data(), positions, end - j, a.stride[2], C, ahead, past}, row / (Do * Ho), row * Wo + j);
         j = end;
       }
     }

@@ -58,6 +58,18 @@ double auc_on(Trained& t, const std::vector<int64_t>& cases) {
   return auc(truth, p);
 }
 
+// The same bits; what one thread made stays in `folder`.
+Trained train_with_1_and_2_threads(const Folder& folder, const std::string& name, const Changes& changes, int64_t cases) {
+  const Folder other("two");
+  set_threads(1);
+  Trained one = train_in(folder.path, name, changes, cases);
+  set_threads(2);
+  train_in(other.path, name, changes, cases);
+  set_threads(0);
+  CHECK(read_file(folder.path + "/model.safetensors") == read_file(other.path + "/model.safetensors"));
+  return one;
+}
+
 const Changes quick_tic = {{"hidden", "30"}, {"pretrain_epochs", "8"}, {"epochs", "50"},           {"batch", "5"},
                            {"rate", "0.3"},  {"difficulty", "0"},      {"curves", "lesion+liver"}, {"length", "50"}};
 
@@ -138,13 +150,8 @@ TEST_CASE("a pipeline learns, keeps its state, and says so when a stage is named
 }
 
 TEST_CASE("tic-dbn learns held-out simulated patients, with 1 and 2 threads bitwise, and predicts the same after loading") {
-  const Folder one("one"), two("two");
-  set_threads(1);
-  Trained a = train_in(one.path, "tic-dbn", quick_tic, 200);
-  set_threads(2);
-  Trained b = train_in(two.path, "tic-dbn", quick_tic, 200);
-  set_threads(0);
-  CHECK(read_file(one.path + "/model.safetensors") == read_file(two.path + "/model.safetensors"));
+  const Folder one("one");
+  Trained a = train_with_1_and_2_threads(one, "tic-dbn", quick_tic, 200);
   CHECK(auc_on(a, a.data.split.validation) > 0.75);
   CHECK(read_metrics(one.path + "/metrics.jsonl").size() > 25);
 
@@ -186,14 +193,9 @@ TEST_CASE("killed with -9 after its first stage, a training in stages goes on to
 }
 
 TEST_CASE("svm-texture tells held-out lesions apart, with 1 and 2 threads bitwise, and refuses one class only") {
-  const Folder one("one"), two("two");
+  const Folder one("one");
   const Changes quick = {{"size", "32"}, {"components", "5"}, {"outline", "true"}};
-  set_threads(1);
-  Trained a = train_in(one.path, "svm-texture", quick, 160);
-  set_threads(2);
-  Trained b = train_in(two.path, "svm-texture", quick, 160);
-  set_threads(0);
-  CHECK(read_file(one.path + "/model.safetensors") == read_file(two.path + "/model.safetensors"));
+  Trained a = train_with_1_and_2_threads(one, "svm-texture", quick, 160);
   CHECK(auc_on(a, a.data.split.validation) > 0.65);
   CHECK(a.system->rivals().size() == 2);
   Data benign = a.data;
