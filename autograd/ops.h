@@ -183,6 +183,9 @@ NormResult batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shift,
 struct NormPoolResult { Tensor y, pooled, mean, rstd; };
 NormPoolResult batch_norm_max_pool(const Tensor& x, const Tensor& scale, const Tensor& shift, const Extent& window = 2, double epsilon = 1e-5,
                                    bool relu = false, bool with_y = false);
+// conv(relu(batch_norm(x)), w): where the convolution's kernel can normalise what it reads, that is neither written nor kept. The same bits.
+NormResult batch_norm_conv(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& w, const ConvOptions& options = {},
+                           double epsilon = 1e-5);
 Tensor batch_norm_eval(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& mean, const Tensor& variance, double epsilon = 1e-5);
 Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);     // over the last axis
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);

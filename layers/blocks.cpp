@@ -31,7 +31,7 @@ ResidualBlock::ResidualBlock(Module* parent, std::string name, const Options& o)
 Tensor ResidualBlock::operator()(const Tensor& x) const {
   const Scope scope(*this);
   const Tensor shortcut = downsample_ ? (*downsample_)(x) : x;
-  return bn2.joined(conv2(bn1(conv1(x))), shortcut);
+  return bn2.joined(bn1.before(conv2, conv1(x)), shortcut);
 }
 
 Inception::Inception(Module* parent, std::string name, const Options& o)
@@ -62,12 +62,12 @@ DoubleConv::DoubleConv(Module* parent, std::string name, const Options& o)
 
 Tensor DoubleConv::operator()(const Tensor& x) const {
   const Scope scope(*this);
-  return norm2(conv2(norm1(conv1(x))));
+  return norm2(norm1.before(conv2, conv1(x)));
 }
 
 std::pair<Tensor, Tensor> DoubleConv::with_pooled(const Tensor& x) const {
   const Scope scope(*this);
-  return norm2.pooled(conv2(norm1(conv1(x))), 2, true);
+  return norm2.pooled(norm1.before(conv2, conv1(x)), 2, true);
 }
 
 UpBlock::UpBlock(Module* parent, std::string name, const Options& o)

@@ -23,6 +23,7 @@ class Conv : public Module {
   Tensor operator()(const Tensor& x) const;
   const char* kind() const override;
   std::string describe() const override;
+  const ConvOptions& options() const { return options_; }
 
   Tensor weight, bias;
 

@@ -64,6 +64,14 @@ std::pair<Tensor, Tensor> BatchNorm::pooled(const Tensor& x, const Extent& windo
   return {result.y, result.pooled};
 }
 
+Tensor BatchNorm::before(const Conv& next, const Tensor& x) const {
+  if (!training() || !options_.relu || !options_.affine || next.bias || observed()) return next((*this)(x));
+  const int64_t values = check(x);
+  const NormResult result = batch_norm_conv(x, weight, bias, next.weight, next.options(), options_.epsilon);
+  follow(result.mean.detach(), result.rstd.detach(), values);
+  return result.y;
+}
+
 // The running statistics move towards those of a batch with `values` per channel; variance = 1 / rstd^2 - epsilon.
 void BatchNorm::follow(const Tensor& mean, const Tensor& rstd, int64_t values) const {
   const NoGrad plain;

@@ -8,7 +8,7 @@
 //
 //   BatchNorm norm{this, "norm", {.channels = 16, .relu = true}};   // relu in the same pass
 //   Tensor half = norm.pooled(conv(x), 2).second;                   // and 2x2 max pooling
-#include "layers/module.h"
+#include "layers/conv.h"
 
 namespace sono {
 
@@ -32,6 +32,9 @@ class BatchNorm : public Module {
   Tensor joined(const Tensor& x, const Tensor& add) const;
   // max_pool of the norm over windows side by side, in one pass; with y, the norm itself too, else it is an empty handle.
   std::pair<Tensor, Tensor> pooled(const Tensor& x, const Extent& window, bool with_y = false) const;  // y, its maxima
+  // next(relu(norm(x))): in training, where `next` has no bias and the norm is affine and has a relu, in one operation that neither writes
+  // nor keeps what lies between.
+  Tensor before(const Conv& next, const Tensor& x) const;
   const char* kind() const override { return "BatchNorm"; }
   std::string describe() const override;
 

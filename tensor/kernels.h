@@ -93,15 +93,21 @@ struct ConvGeometry {
   std::array<int64_t, 3> stride{1, 1, 1}, padding{0, 0, 0}, dilation{1, 1, 1};
   int64_t groups = 1;
 };
+// What conv* and conv*_weight see instead of x, inside of the image: relu((x - mean) * scale + shift), all (C); none: mean is empty.
+struct InputNorm {
+  Tensor mean, scale, shift;
+};
 struct ConvArgs {
   Tensor x, w, y;
   ConvGeometry geometry;
   Tensor bias = {};  // optional, (O). conv*: added. conv*_weight: written, the sum of y over pixels. conv*_input: not used
   Activation activation = Activation::none;  // conv*: y = activation(… + bias); none in the others
   Tensor packed = {};                        // conv*, conv*_input: w, as pack() of the entry that runs made it
+  InputNorm norm = {};                       // conv*, conv*_weight; few entries take one: conv_takes_norm
 };
 extern Kernel<ConvArgs> conv2d, conv2d_input, conv2d_weight;  // D = kD = 1. _input writes x from y and w; _weight writes w (and bias) from x and y
 extern Kernel<ConvArgs> conv3d, conv3d_input, conv3d_weight;
+bool conv_takes_norm(const ConvArgs& a);  // whether the entries that a convolution and its gradient of the weights would run take a norm
 
 // Transposed convolution whose windows lie side by side (stride = kernel, no padding), into the channels first … first + O - 1 of y; the
 // others are left alone. x (N, D, H, W, C), w (kD, kH, kW, O, C), y (N, D kD, H kH, W kW, channels).
@@ -135,7 +141,7 @@ extern Kernel<PoolArgs> avg_pool_adjoint;  // writes x from y
 //   y = (x - mean) * rstd * scale + shift,  rstd = 1 / sqrt(variance + epsilon), variance biased
 struct NormArgs {
   Tensor x, scale, shift;  // scale, shift (G * K), both empty: 1 and 0
-  Tensor y, mean, rstd;    // y like x; mean, rstd (A * G)
+  Tensor y, mean, rstd;    // y like x, or empty: statistics alone; mean, rstd (A * G)
   std::array<int64_t, 4> view;
   double epsilon = 1e-5;
   bool relu = false;       // y = max(0, …) in the same pass

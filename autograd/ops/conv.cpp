@@ -157,6 +157,76 @@ Tensor conv_weight(const Tensor& x, const Tensor& y, const Shape& w_shape, const
                         [&] { return attributes_of(o); });
 }
 
+namespace {
+
+void run_conv(const ConvArgs& a) { is_flat(a) ? kernels::conv2d(a) : kernels::conv3d(a); }
+
+// The gradients of x, scale, shift and w of batch_norm_conv.
+struct NormConvBackward {
+  Saved x, scale, shift, w;
+  Tensor mean, rstd;
+  ConvOptions options;
+  double epsilon;
+
+  std::vector<Tensor> operator()(const Tensor& g, const std::vector<bool>& wanted) const {
+    if (will_record(g, *x, *scale, *shift, *w))
+      return partial_gradients(conv(batch_norm(*x, *scale, *shift, epsilon, true).y, *w, {}, options), {*x, *scale, *shift, *w}, wanted, g);
+    std::vector<Tensor> parts(4);
+    if (wanted[3]) {
+      parts[3] = Tensor::empty_like(*w);
+      ConvArgs a = conv_arguments(x->detach(), parts[3], g, options);
+      a.norm = {mean, scale->detach() * rstd, shift->detach()};
+      is_flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
+    }
+    if (!wanted[0] && !wanted[1] && !wanted[2]) return parts;
+    if (wanted[1]) parts[1] = Tensor::empty_like(*scale);
+    if (wanted[2]) parts[2] = Tensor::empty_like(*shift);
+    parts[0] = conv_input(g, *w, x->shape(), options);
+    const int64_t C = x->dim(-1);
+    kernels::normalize_backward({parts[0],
+                                 x->detach(),
+                                 {},
+                                 scale->detach(),
+                                 shift->detach(),
+                                 mean,
+                                 rstd,
+                                 parts[0],
+                                 parts[1],
+                                 parts[2],
+                                 {1, x->size() / C, C, 1},
+                                 true});
+    return parts;
+  }
+};
+
+}  // namespace
+
+NormResult batch_norm_conv(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& w, const ConvOptions& o,
+                           double epsilon) {
+  const char* name = "batch_norm_conv";
+  check_given(name, {&x, &scale, &shift, &w});
+  check_same(name, {&x, &scale, &shift, &w});
+  const auto apart = [&]() -> NormResult {
+    const NormResult r = batch_norm(x, scale, shift, epsilon, true);
+    return {conv(r.y, w, {}, o), r.mean, r.rstd};
+  };
+  const Shape channels{x.rank() ? x.dim(-1) : 0};
+  if (observed() || x.dtype() != Dtype::f32 || scale.shape() != channels || shift.shape() != channels) return apart();
+  const Tensor y(output_shape(name, x.shape(), w.shape(), o), x.dtype(), x.device());
+  ConvArgs a = conv_arguments(x.detach(), w.detach(), y, o);
+  if (x.size() <= x.dim(-1) || y.size() == 0 || !kernels::conv_takes_norm(a)) return apart();
+  const Tensor mean(channels), rstd(channels);
+  kernels::normalize({x.detach(), scale.detach(), shift.detach(), {}, mean, rstd, {1, x.size() / x.dim(-1), x.dim(-1), 1}, epsilon, true});
+  {
+    const NoGrad constants;
+    a.norm = {mean, scale.detach() * rstd, shift.detach()};
+  }
+  run_conv(a);
+  if (!will_record(x, scale, shift, w)) return {y, mean, rstd};
+  const NormConvBackward back{Saved(x), Saved(scale, "scale"), Saved(shift, "shift"), Saved(w, "weight"), mean, rstd, o, epsilon};
+  return {differentiable_jointly(name, y, {x, scale, shift, w}, back, [&] { return attributes_of(o); }), mean, rstd};
+}
+
 Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& o, const Extent& output_padding) {
   check_given("conv_transpose", {&x, &w});
   const auto fail = [&](const std::string& why) {

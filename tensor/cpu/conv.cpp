@@ -23,6 +23,20 @@ namespace reference {
 
 bool fits(const ConvArgs&) { return true; }
 
+// x as a convolution sees it.
+template <class T>
+Tensor seen(const ConvArgs& a) {
+  if (!a.norm.mean) return a.x;
+  const Tensor x = a.x.clone();
+  const int64_t C = x.dim(4);
+  const T *mean = a.norm.mean.data<T>(), *scale = a.norm.scale.data<T>(), *shift = a.norm.shift.data<T>();
+  for (int64_t i = 0; i < x.size(); i++) {
+    T& v = x.data<T>()[i];
+    v = std::max(T(0), (v - mean[i % C]) * scale[i % C] + shift[i % C]);
+  }
+  return x;
+}
+
 // Calls f(index in x, index in w, index in y) for every product of image n, in the order of y's pixels.
 template <class F>
 void for_each_product(const ConvArgs& a, int64_t n, F f) {
@@ -46,7 +60,8 @@ void for_each_product(const ConvArgs& a, int64_t n, F f) {
 
 void forward(const ConvArgs& a) {
   visit_real("conv", a.y.dtype(), [&]<class T>() {
-    const T *x = a.x.data<T>(), *w = a.w.data<T>(), *bias = a.bias ? a.bias.data<T>() : nullptr;
+    const Tensor all = seen<T>(a);
+    const T *x = all.data<T>(), *w = a.w.data<T>(), *bias = a.bias ? a.bias.data<T>() : nullptr;
     T* y = a.y.data<T>();
     const int64_t O = a.y.dim(4);
     for (int64_t i = 0; i < a.y.size(); i++) y[i] = bias ? bias[i % O] : T(0);
@@ -70,7 +85,8 @@ void input(const ConvArgs& a) {
 
 void weight(const ConvArgs& a) {
   visit_real("conv_weight", a.y.dtype(), [&]<class T>() {
-    const T *x = a.x.data<T>(), *y = a.y.data<T>();
+    const Tensor all = seen<T>(a);
+    const T *x = all.data<T>(), *y = a.y.data<T>();
     T* w = a.w.data<T>();
     std::fill_n(w, a.w.size(), T(0));
     for (int64_t n = 0; n < a.y.dim(0); n++) for_each_product(a, n, [&](int64_t ix, int64_t iw, int64_t iy) { w[iw] += x[ix] * y[iy]; });
@@ -107,6 +123,17 @@ constexpr Implementation<ConvArgs> weight[] = {{"bf16", bf16::fits, bf16::weight
                                                {"reference", reference::fits, reference::weight}};
 
 }  // namespace
+
+bool conv_takes_norm(const ConvArgs& a) {
+  if (a.y.device() != Device::cpu) return false;
+  const auto takes = [&](const Kernel<ConvArgs>& kernel, auto winograd4, auto winograd2) {
+    const auto run = kernel.choose(a).run;
+    return run == winograd4 || run == winograd2;
+  };
+  const bool flat = a.x.dim(1) == 1 && a.w.dim(0) == 1;
+  return takes(flat ? conv2d : conv3d, winograd::forward<4>, winograd::forward<2>) &&
+         takes(flat ? conv2d_weight : conv3d_weight, winograd::weight<4>, winograd::weight<2>);
+}
 
 void activate(Activation activation, float* y, int64_t n) {
   if (activation == Activation::sigmoid || activation == Activation::tanh)

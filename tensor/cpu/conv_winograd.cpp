@@ -80,10 +80,11 @@ struct Job {
 };
 
 // y = the convolution of x with the transformed weights u. Which job has what never changes a bit: tiles are independent.
-void convolve(const Winograd& f, const Shapes& s, const float* x, const Tensor& u, const float* bias, Activation activation, float* y) {
+void convolve(const Winograd& f, const Shapes& s, const float* x, const InputNorm& norm, const Tensor& u, const float* bias,
+              Activation activation, float* y) {
   int64_t tiles = f.tiles;  // V should take half of the second-level cache
   while (tiles > 6 && s.kD * sixteens(s.C) * f.block * tiles / f.tiles > cache / 2) tiles /= 2;
-  const Blocks blocks{f, s, tiles};
+  const Blocks blocks{f, s, tiles, affine_of(norm)};
   const int64_t group = std::clamp<int64_t>(blocks.count() / 16, 1, 4), groups = (blocks.count() + group - 1) / group;
   const int64_t slab = s.kD == 1 ? 1 : std::min<int64_t>(s.Do, 16), slabs = (s.Do + slab - 1) / slab, panel = simd().winograd_columns;
   // With few blocks the channels are shared out too; each job transforms its inputs then.
@@ -121,14 +122,14 @@ bool fits(const ConvArgs& a) {
 template <int Tile>
 void forward(const ConvArgs& a) {
   if (a.y.size() == 0) return;
-  convolve(algorithm<Tile>(), forward_shapes(a, Tile), a.x.data<float>(), a.packed ? a.packed : pack<Tile>(a),
+  convolve(algorithm<Tile>(), forward_shapes(a, Tile), a.x.data<float>(), a.norm, a.packed ? a.packed : pack<Tile>(a),
            a.bias ? a.bias.data<float>() : nullptr, a.activation, a.y.data<float>());
 }
 
 template <int Tile>
 void input(const ConvArgs& a) {
   if (a.x.size() == 0) return;
-  convolve(algorithm<Tile>(), input_shapes(a, Tile), a.y.data<float>(), a.packed ? a.packed : pack_input<Tile>(a), nullptr,
+  convolve(algorithm<Tile>(), input_shapes(a, Tile), a.y.data<float>(), {}, a.packed ? a.packed : pack_input<Tile>(a), nullptr,
            Activation::none, a.x.data<float>());
 }
 

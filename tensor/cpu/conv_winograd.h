@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 #include "tensor/kernels.h"
 
@@ -67,7 +68,8 @@ inline int64_t longest_run(int64_t channels) { return std::clamp<int64_t>(256 / 
 struct Blocks {
   const Winograd& f;
   const Shapes& s;
-  int64_t tiles;  // of a block
+  int64_t tiles;          // of a block
+  cpu::Affine norm = {};  // what x is seen through; mean null: as it is
   Tensor zeros = Tensor::zeros({std::max(s.W * s.C, s.Wo* s.O)});
   int64_t count() const { return (s.tiles() + tiles - 1) / tiles; }
   int64_t tiles_of(int64_t block) const { return std::min(tiles, s.tiles() - block * tiles); }
@@ -100,9 +102,17 @@ struct Blocks {
   void input(const float* x, int64_t block, int64_t plane, int64_t c, int64_t channels, int64_t first, int64_t last, float* v) const {
     for_each_run(s, block * tiles, tiles_of(block), longest_run(s.C), [&](const Run& r) {
       WinogradRun run{{}, r.column - s.padding[2], s.W, s.C, r.tiles};
-      for (int64_t i = 0; i < f.tile + 2; i++) {
+      const int64_t from = std::clamp<int64_t>(run.left, 0, s.W), seen = std::clamp(run.left + r.tiles * f.tile + 2, from, s.W) - from;
+      float* normed = norm.mean ? cpu::scratch(2, (f.tile + 2) * seen * s.C) : nullptr;
+      for (int64_t i = 0; i < f.tile + 2; i++, normed += norm.mean ? seen * s.C : 0) {
         const int64_t row = r.row - s.padding[1] + i;
-        run.rows[i] = (row < 0 || row >= s.H ? zeros.data<float>() : x + ((r.image * s.D + plane) * s.H + row) * s.W * s.C) + c;
+        const bool inside = row >= 0 && row < s.H;
+        const float* at = inside ? x + ((r.image * s.D + plane) * s.H + row) * s.W * s.C : zeros.data<float>();
+        if (norm.mean && inside) {
+          cpu::simd().normalize(at + from * s.C, nullptr, seen, s.C, norm, normed);
+          at = normed - from * s.C;
+        }
+        run.rows[i] = at + c;
       }
       f.input(run, channels, first, last, v + r.at * 16);
     });
@@ -135,6 +145,10 @@ struct Blocks {
     });
   }
 };
+
+inline cpu::Affine affine_of(const InputNorm& n) {
+  return n.mean ? cpu::Affine{n.mean.data<float>(), n.scale.data<float>(), n.shift.data<float>(), true} : cpu::Affine{};
+}
 
 constexpr int64_t cache = 1 << 17;  // floats of a second-level cache of 512 KB
 

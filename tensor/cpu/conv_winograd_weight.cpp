@@ -105,7 +105,7 @@ template <int Tile>
 void weight(const ConvArgs& a) {
   const Winograd& f = algorithm<Tile>();
   const Shapes s = forward_shapes(a, Tile);
-  const Blocks blocks{f, s, f.tiles};
+  const Blocks blocks{f, s, f.tiles, affine_of(a.norm)};
   const int64_t items = blocks.count() * s.Do;
   const Cut cut(f, s, items);
   // (chunk, part, kD, position, channels / 16, O / 16, 16, 16)

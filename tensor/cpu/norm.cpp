@@ -82,7 +82,7 @@ void normalize(const NormArgs& a) {
     a.mean.data<T>()[s] = static_cast<T>(mean);
     a.rstd.data<T>()[s] = static_cast<T>(1 / std::sqrt(squares / n + a.epsilon));
   }
-  given<T>(a);
+  if (a.y) given<T>(a);
 }
 
 // With h = (x - mean) * rstd and d = gy * scale (0 where relu cut): gx = rstd * (d - mean of d - h * mean of d h).
@@ -177,7 +177,7 @@ bool fits(const Args& a) {
   return a.x.dtype() == Dtype::f32 && a.x.size() > 0;
 }
 // Rows of their own (L = 1) are not joined with anything.
-bool fits_norm(const NormArgs& a) { return fits(a) && !(a.add && a.view[1] == 1); }
+bool fits_norm(const NormArgs& a) { return fits(a) && !((a.add || !a.y) && a.view[1] == 1); }
 bool fits_backward(const NormBackwardArgs& a) { return fits(a) && !(a.gadd && a.view[1] == 1); }
 
 // x as blocks of rows of `width` = G * K columns, or of `side` such rows side by side, so that vectors are full and come in fours; rows
@@ -303,7 +303,7 @@ void normalize(const NormArgs& a) {
   if (a.view[1] == 1) return rows<false>(a);
   const Blocks b(a.view);
   column_statistics(a, b);
-  columns_given(a, b);
+  if (a.y) columns_given(a, b);
 }
 
 void given(const NormArgs& a) {

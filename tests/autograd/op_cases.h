@@ -336,6 +336,12 @@ inline std::vector<OpCase> norm_cases() {
       {"batch_norm relu", {image, c, c}, [](auto& x) { return batch_norm(x[0], x[1], x[2], 1e-5, true).y; }},
       {"batch_norm joined", {image, c, c, image}, [](auto& x) { return batch_norm(x[0], x[1], x[2], 1e-5, false, x[3]).y; }},
       {"batch_norm joined relu", {image, c, c, image}, [](auto& x) { return batch_norm(x[0], x[1], x[2], 1e-5, true, x[3]).y; }},
+      {"batch_norm_conv", {image, c, c, {3, 3, 4, 2}}, [](auto& x) { return batch_norm_conv(x[0], x[1], x[2], x[3], {.padding = 1}).y; }},
+      {"batch_norm_conv of many channels",
+       {{1, 6, 7, 16}, {16}, {16}, {3, 3, 16, 16}},
+       [](auto& x) {
+         return batch_norm_conv(x[0], x[1], x[2], x[3], {.padding = 1}).y;
+       }},
       {"batch_norm_max_pool", {image, c, c}, [](auto& x) { return batch_norm_max_pool(x[0], x[1], x[2], 2, 1e-5, true).pooled; }},
       {"batch_norm_max_pool of both",
        {{2, 3, 5, 4}, c, c},

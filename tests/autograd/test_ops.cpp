@@ -395,6 +395,33 @@ TEST_CASE("batch norm and max pooling in one pass equal the two, whoever looks o
   }
 }
 
+TEST_CASE("a convolution that normalises what it reads has the bits of norm, relu and convolution one after the other") {
+  for (const Shape& shape : {Shape{2, 32, 36, 16}, Shape{3, 17, 23, 20}, Shape{1, 9, 40, 64}, Shape{1, 5, 14, 18, 16}, Shape{4, 6, 6, 2}}) {
+    CAPTURE(to_string(shape));
+    const int64_t C = shape.back(), O = 24;
+    const Tensor x = random_normal(shape, 1, 1, 1, 2), scale = random_normal({C}, 1, 2), shift = random_normal({C}, 1, 3);
+    Shape kernel(shape.size() - 2, 3);
+    kernel.insert(kernel.end(), {C, O});
+    const Tensor w = random_normal(kernel, 1, 4);
+    for (int wanted = 0; wanted < 2; wanted++) {  // all gradients; those of the norm alone
+      const auto run = [&](bool fused) {
+        std::vector<Tensor> in = leaves({x, scale, shift});
+        in.push_back(wanted ? w : leaf(w));
+        const NormResult r = fused ? batch_norm_conv(in[0], in[1], in[2], in[3], {.padding = 1}) : [&] {
+          const NormResult n = batch_norm(in[0], in[1], in[2], 1e-5, true);
+          return NormResult{conv(n.y, in[3], {}, {.padding = 1}), n.mean, n.rstd};
+        }();
+        backward(sum(square(r.y)));
+        std::vector<Tensor> seen{r.y.detach(), r.mean, r.rstd};
+        for (size_t k = 0; k < (wanted ? 3 : 4); k++) seen.push_back(gradient(in[k]));
+        return seen;
+      };
+      const auto one = run(true), two = run(false);
+      for (size_t k = 0; k < one.size(); k++) CHECK(same_bits(one[k], two[k]));
+    }
+  }
+}
+
 TEST_CASE("batch_norm tells the statistics it used") {
   const Tensor x = random_normal({5, 3, 3, 2}, 9, 1, 4, 3, Dtype::f64);
   const NormResult r = batch_norm(x, {}, {}, 1e-5);

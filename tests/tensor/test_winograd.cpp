@@ -30,6 +30,7 @@ void check_all(const Shape& x, int64_t planes, int64_t O, std::array<int64_t, 3>
 // The largest difference of an entry's result to the sum in f64, relative to the largest value.
 double error(const Kernel<ConvArgs>& kernel, const char* name, ConvArgs a, Tensor ConvArgs::*out) {
   ConvArgs exact{a.x.to(Dtype::f64), a.w.to(Dtype::f64), a.y.to(Dtype::f64), a.geometry};
+  if (a.norm.mean) exact.norm = {a.norm.mean.to(Dtype::f64), a.norm.scale.to(Dtype::f64), a.norm.shift.to(Dtype::f64)};
   kernel.cpu.back().run(exact);
   for (const auto& entry : kernel.cpu)
     if (std::string(entry.name) == name) entry.run(a);
@@ -67,6 +68,18 @@ TEST_CASE("winograd: many tiles") {
   check_all({3, 1, 60, 50, 16}, 1, 16, {0, 1, 1});
   check_all({2, 1, 40, 44, 40}, 1, 48, {0, 1, 1});
   check_all({2, 7, 22, 30, 8}, 3, 16, {1, 1, 1});
+}
+
+TEST_CASE("winograd: an input norm, with zeros around the image") {
+  for (auto [depth, size, C, O, padding] :
+       {std::array<int64_t, 5>{1, 11, 16, 16, 1}, {1, 30, 20, 8, 2}, {1, 7, 64, 40, 0}, {4, 9, 12, 20, 1}}) {
+    ConvArgs a = make({2, depth, size, size + 2, C}, depth > 1 ? 3 : 1, O, {depth > 1 ? 1 : 0, padding, padding}, false);
+    a.norm = {random_normal({C}, 1, 7), random_normal({C}, 1, 8), random_normal({C}, 1, 9, 1)};
+    for (const char* name : {"winograd4", "winograd2"}) {
+      CHECK(error(kernels::conv2d, name, a, &ConvArgs::y) < 2e-5);
+      CHECK(error(kernels::conv2d_weight, name, a, &ConvArgs::w) < 2e-5);
+    }
+  }
 }
 
 // Direct sums in f32 are within 1e-6 of the largest value here.
