@@ -379,20 +379,6 @@ TEST_CASE("codebook: scikit-learn's optimum, the same words on 1 and 2 threads; 
   CHECK_NOTHROW(Codebook::fit(Tensor::ones({9, 2}), {.words = 3}));  // all points in one place
 }
 
-TEST_CASE("codebook: a point's shares add up to 1, the nearest word has the largest; one share is the nearest word") {
-  const Codebook book(Tensor::from<float>({3, 1}, {0, 1, 3}));
-  const Tensor x = Tensor::from<float>({2, 1}, {0.4f, 2.9f});
-  const Codebook::Shares two = book.share(x, 2, 1), one = book.share(x, 1, 1);
-  CHECK(one.word == book.assign(x));
-  CHECK(one.weight == std::vector<double>{1, 1});
-  CHECK(two.word == std::vector<int32_t>{0, 1, 2, 1});
-  CHECK(two.weight[0] == doctest::Approx(1 / (1 + std::exp(0.16 - 0.36))));
-  CHECK(two.weight[0] + two.weight[1] == doctest::Approx(1));
-  const Tensor h = spatial_pyramid({0, 1}, {0.5, 0.5}, {0.5, 0.5}, 2, {.grids = {1}, .weights = {1}}, {3, 1});
-  CHECK(h.to_vector<float>() == std::vector<float>{0.75f, 0.25f});
-  CHECK(contains(message([&] { book.share(x, 4, 1); }), "4 of 3 words"));
-}
-
 TEST_CASE("spatial pyramid: levels weigh 1/4, 1/4, 1/2; the kernel of an image with itself is 1") {
   const Tensor a = spatial_pyramid({0, 1, 1, 0}, {0.1, 0.9, 0.4, 1.0}, {0.1, 0.9, 0.3, 0.0}, 2),
                b = spatial_pyramid({0, 1}, {0.1, 0.1}, {0.1, 0.9}, 2);

@@ -205,6 +205,29 @@ TEST_CASE("svm-texture tells held-out lesions apart, with 1 and 2 threads bitwis
   CHECK(refusal.find("give cases of every category") != std::string::npos);
 }
 
+TEST_CASE("adn-spm: words, maps and outlines, with 1 and 2 threads bitwise, the same after loading; neither words nor maps is refused") {
+  const Changes quick = {{"size", "16"}, {"maps", "4,6"}, {"epochs", "1"}, {"steps", "3"}, {"words", "8"}, {"learn_from", "40"}};
+  const Folder one("one");
+  Trained a = train_with_1_and_2_threads(one, "adn-spm", quick, 80);
+  auto again = make_system("adn-spm");
+  again->load(one.path, a.system->describe());
+  const Sample s = a.data.set->get(a.data.split.validation[0]);
+  CHECK(again->predict(s).probabilities == a.system->predict(s).probabilities);
+  Changes nothing = quick;
+  nothing.insert(nothing.end(), {{"words", "0"}, {"energies", "false"}});
+  CHECK(message([&] { small("adn-spm", nothing)->prepare_training(a.data, {}); }).find("set words, say to 150") != std::string::npos);
+}
+
+TEST_CASE("dpn measures the lesion alone on simulated data, and remembers it") {
+  const Folder one("one");
+  Trained a = train_in(one.path, "dpn", {{"first", "5"}, {"width", "4"}, {"size", "32"}}, 60);
+  CHECK(a.system->describe().dump().find("\"features\":\"lesion\"") != std::string::npos);
+  auto again = make_system("dpn");
+  again->load(one.path, a.system->describe());
+  const Sample s = a.data.set->get(a.data.split.validation[0]);
+  CHECK(again->predict(s).probabilities == a.system->predict(s).probabilities);
+}
+
 TEST_CASE("bad input is refused in one line that says what to do") {
   auto tic = small("tic-dbn", quick_tic);
   const Data data = tic->data({"sim:ceus", 40, 1});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/ops.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
 #include "zoo/common/stages.h"
@@ -52,7 +53,7 @@ void AdnStage::add_neighbourhoods(const Tensor& v, const Tensor& d, int64_t firs
 
 // At each place of the last layer's maps: how much there is of each map around it, and of what that layer saw; square roots (of
 // histograms: the Hellinger distance), scaled to norm 1 except where there is next to nothing.
-Tensor AdnStage::descriptors(const std::vector<DeconvolutionalNetwork::Maps>& maps) const {
+Tensor AdnStage::descriptors(const Maps& maps) const {
   const Tensor& z = maps.back().z;
   const Tensor below = maps.size() > 1 ? maps[maps.size() - 2].pooled : Tensor();
   const Tensor d = Tensor::zeros({z.dim(0) * z.dim(1) * z.dim(2), 2 * (z.dim(3) + (below ? below.dim(3) : 0))});
@@ -68,6 +69,58 @@ Tensor AdnStage::descriptors(const std::vector<DeconvolutionalNetwork::Maps>& ma
   return d;
 }
 
+namespace {
+
+constexpr int64_t grids[] = {1, 2, 4};
+
+// What counts of a picture (N, size, size): all of it, or what lies inside or outside of an outline.
+enum class Part { all, inside, outside };
+
+// Root mean squares of what is above and below 0 in each map of z (N, h, w, K), in the cells of a grid: (N, grid * grid * 2 K).
+Tensor cell_energies(const Tensor& z, int64_t grid, Part part = Part::all, const Tensor& outline = {}) {
+  const int64_t n = z.dim(0), h = z.dim(1), w = z.dim(2), K = z.dim(3), width = grid * grid * 2 * K;
+  const auto weight = [&](int64_t i, int64_t y, int64_t x) {
+    if (part == Part::all) return 1.0f;
+    const int64_t rows = outline.dim(1), columns = outline.dim(2);
+    const float in = outline.data<float>()[(i * rows + (2 * y + 1) * rows / (2 * h)) * columns + (2 * x + 1) * columns / (2 * w)];
+    return part == Part::inside ? in : 1 - in;
+  };
+  const Tensor all = Tensor::zeros({n, width});
+  parallel_for(n, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++) {
+      float* row = all.data<float>() + i * width;
+      for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++) {
+          float* cell = row + (y * grid / h * grid + x * grid / w) * 2 * K;
+          const float* at = z.data<float>() + ((i * h + y) * w + x) * K;
+          const float counts = weight(i, y, x);
+          for (int64_t k = 0; k < K; k++) cell[2 * k + (at[k] < 0)] += counts * at[k] * at[k];
+        }
+      const float share = static_cast<float>(grid * grid) / static_cast<float>(h * w);
+      for (int64_t k = 0; k < width; k++) row[k] = std::sqrt(share * row[k]);
+    }
+  });
+  return all;
+}
+
+// 1 / (3 x columns of the level x mean) of each column; 0 where it was always 0.
+Tensor scale_of(const Tensor& energies) {
+  const Tensor scale = mean(energies, {0});
+  int64_t cells = 0, at = 0;
+  for (const int64_t g : grids) cells += g * g;
+  for (const int64_t g : grids) {
+    const int64_t columns = scale.size() / cells * g * g;
+    for (int64_t k = at; k < at + columns; k++) {
+      float& v = scale.data<float>()[k];
+      v = v > 0 ? 1 / (3 * static_cast<float>(columns) * v) : 0;
+    }
+    at += columns;
+  }
+  return scale;
+}
+
+}  // namespace
+
 void AdnStage::fit(const Lesson& lesson) {
   const Tensor all = images(lesson.views.at(0));
   std::vector<int64_t> some = Random(lesson.seed, "adn pictures").permutation(all.dim(0));
@@ -81,11 +134,14 @@ void AdnStage::fit(const Lesson& lesson) {
     if (lesson.log) lesson.log({{"adn_layer" + std::to_string(layer) + "_loss", objective}});
   };
   network_->learn(y, how);
-  const auto maps = network_->infer(y);
-  const Tensor d = descriptors(maps);
-  std::vector<int64_t> rows = Random(lesson.seed, "adn descriptors").permutation(d.dim(0));
-  rows.resize(std::min<size_t>(rows.size(), 20000));
-  words_ = Codebook::fit(rows_of(d, rows), {.words = options_.words, .iterations = 30, .seed = lesson.seed});
+  const Maps maps = network_->infer(y);
+  if (options_.words) {
+    const Tensor d = descriptors(maps);
+    std::vector<int64_t> rows = Random(lesson.seed, "adn descriptors").permutation(d.dim(0));
+    rows.resize(std::min<size_t>(rows.size(), 20000));
+    words_ = Codebook::fit(rows_of(d, rows), {.words = options_.words, .iterations = 30, .seed = lesson.seed});
+  }
+  if (options_.energies) energy_scale_ = scale_of(energies(maps, outlines(taken_rows(lesson.views, some))));
   const int64_t shown = std::min<int64_t>(12, y.dim(0)), size = options_.size;
   const auto few = network_->infer(y.rows(0, shown));
   figures_ = {
@@ -96,42 +152,63 @@ void AdnStage::fit(const Lesson& lesson) {
                   size, TileScale::own, 12, 12)};
 }
 
+Tensor AdnStage::word_pyramids(const Maps& maps) const {
+  const int64_t n = maps.back().z.dim(0), h = maps.back().z.dim(1), w = maps.back().z.dim(2), words = words_->words().dim(0);
+  const std::vector<int32_t> word = words_->assign(descriptors(maps));
+  std::vector<double> x, y;
+  for (int64_t k = 0; k < h * w; k++)
+    x.push_back((static_cast<double>(k % w) + 0.5) / static_cast<double>(w)),
+        y.push_back((static_cast<double>(k / w) + 0.5) / static_cast<double>(h));
+  std::vector<Tensor> rows;
+  for (int64_t i = 0; i < n; i++) rows.push_back(spatial_pyramid({word.begin() + i * h * w, word.begin() + (i + 1) * h * w}, x, y, words));
+  return stack(rows, 0);
+}
+
+Tensor AdnStage::energies(const Maps& maps, const Tensor& outline) const {
+  std::vector<Tensor> levels;
+  for (const int64_t grid : grids) {
+    for (const auto& layer : maps) {
+      if (!outline) levels.push_back(cell_energies(layer.z, grid));
+      for (int k = 0; outline && k < 2; k++) levels.push_back(cell_energies(layer.z, grid, k ? Part::outside : Part::inside, outline));
+    }
+    if (outline) levels.push_back(cell_energies(outline.view({outline.dim(0), options_.size, options_.size, 1}), grid));
+  }
+  return concat(levels, 1);
+}
+
+Tensor AdnStage::outlines(const Views& views) const {
+  return views.size() > 1 ? views[1].view({views[1].dim(0), options_.size, options_.size}) : Tensor{};
+}
+
 Views AdnStage::apply(const Views& views) const {
   const NoGrad off;
-  const Tensor y = images(views.at(0));
-  Tensor out;
+  const Tensor y = images(views.at(0)), outline = outlines(views);
+  std::vector<Tensor> all;
   constexpr int64_t chunk = 64;
   for (int64_t first = 0; first < y.dim(0); first += chunk) {
-    const int64_t n = std::min(chunk, y.dim(0) - first);
-    const auto maps = network_->infer(y.rows(first, first + n));
-    const int64_t h = maps.back().z.dim(1), w = maps.back().z.dim(2);
-    const int64_t shares = std::min(options_.shares, words_->words().dim(0)), each = h * w * shares;
-    const Codebook::Shares word = words_->share(descriptors(maps), shares, options_.sharpness);
-    std::vector<double> px, py;
-    for (int64_t k = 0; k < each; k++)
-      px.push_back((static_cast<double>(k / shares % w) + 0.5) / static_cast<double>(w)),
-          py.push_back((static_cast<double>(k / shares / w) + 0.5) / static_cast<double>(h));
-    for (int64_t i = 0; i < n; i++) {
-      const auto part = [&](const auto& all) { return std::vector(all.begin() + i * each, all.begin() + (i + 1) * each); };
-      const Tensor row = spatial_pyramid(part(word.word), px, py, words_->words().dim(0), {}, part(word.weight));
-      if (!out) out = Tensor({y.dim(0), row.size()});
-      std::copy_n(row.data<float>(), row.size(), out.data<float>() + (first + i) * row.size());
-    }
+    const Maps maps = network_->infer(y.rows(first, std::min(y.dim(0), first + chunk)));
+    Views parts;
+    if (words_) parts.push_back(word_pyramids(maps));
+    if (energy_scale_)
+      parts.push_back(energies(maps, outline ? outline.rows(first, std::min(y.dim(0), first + chunk)) : outline) * energy_scale_);
+    all.push_back(joined_views(parts));
   }
-  return {out};
+  return {concat(all, 0)};
 }
 
 NamedTensors AdnStage::state() const {
   NamedTensors all;
   add_part(all, "network.", network_->state());
-  all.emplace_back("words", words_->words());
+  if (words_) all.emplace_back("words", words_->words());
+  if (energy_scale_) all.emplace_back("energy_scale", energy_scale_);
   return all;
 }
 
 void AdnStage::load(const NamedTensors& state) {
   make();
   network_->load(part_of(state, "network."));
-  words_ = Codebook(named_tensor(state, "words"));
+  if (options_.words) words_ = Codebook(named_tensor(state, "words"));
+  if (options_.energies) energy_scale_ = named_tensor(state, "energy_scale");
   figures_.clear();
 }
 

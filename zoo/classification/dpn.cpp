@@ -10,7 +10,7 @@ namespace {
 struct DpnSettings : StagedSettings {
   int64_t degree = 2, first = 20, width = 40, size = 64, crops = 1;
   double ridge = 1e-3, margin = 0.15;
-  std::string head = "linear-svm", C = "grid";
+  std::string head = "linear-svm", C = "grid", features = "auto";
   bool outline = true;
   void list(Settings& s) override {
     s.add("degree", degree, 1, 6, "layers of a network: the largest degree of its polynomials");
@@ -22,7 +22,10 @@ struct DpnSettings : StagedSettings {
     s.add("margin", margin, 0, 2, "share of the lesion's box added on each side");
     s.add("crops", crops, 1, 9,
           "of each lesion, tighter and wider ones, each also mirrored: all are learnt from, predictions are averaged");
-    s.add("outline", outline, "shape features of the lesion's outline, where a mask is known");
+    s.add("outline", outline, "texture within the lesion's outline and its shape, where a mask is known; false: of the crop");
+    s.add("features", features, {"auto", "lesion", "all"},
+          "lesion: within the outline and around it; all: of the whole crop and its gradients, too; auto: lesion on simulated data, whose "
+          "outlines are exact, else all");
     StagedSettings::list(s);
   }
 };
@@ -30,7 +33,7 @@ struct DpnSettings : StagedSettings {
 class Dpn : public StagedSystem {
  public:
   explicit Dpn(bool stacked) : stacked_(stacked) {
-    options_.cases = 1200;
+    options_.cases = 4800;
     list_settings();
   }
 
@@ -38,7 +41,9 @@ class Dpn : public StagedSystem {
     Card c{.name = "dpn",
            .title = "deep polynomial network on texture features of breast lesions",
            .task = "classification: benign or malignant",
-           .input = "B-mode image with the lesion's mask or box; texture and gradient features of the crop, sizes and shape of the outline",
+           .input =
+               "B-mode image with the lesion's mask or box; texture of the lesion, how bright it and its surroundings are, sizes and shape "
+               "of the outline",
            .method =
                "layers of products of the units below, chosen and made orthogonal on the training cases [Livni et al. 2014]; a linear "
                "support vector machine on all layers, or a kernel per layer and SimpleMKL (--set head=mkl)",
@@ -61,13 +66,20 @@ class Dpn : public StagedSystem {
         "it";
     return c;
   }
-  std::string default_source() const override { return "sim:breast"; }
+  std::string default_source() const override { return "sim:breast-types"; }
+
+  void prepare_training(const Data& data, const Run& run) override {
+    if (options_.features == "auto") options_.features = data.set->name().starts_with("sim:") ? "lesion" : "all";
+    StagedSystem::prepare_training(data, run);
+  }
 
  protected:
   DpnSettings& base() override { return options_; }
 
   std::vector<Views> rows(const Sample& s) const override {
-    return lesion_texture_rows(s, {.size = options_.size, .margin = options_.margin, .outline = options_.outline}, options_.crops);
+    const bool all = options_.features != "lesion";
+    return lesion_texture_rows(
+        s, {.size = options_.size, .margin = options_.margin, .outline = options_.outline, .crop = all, .gradients = all}, options_.crops);
   }
 
   Pipeline build() const override {
@@ -77,8 +89,14 @@ class Dpn : public StagedSystem {
     p.add<DpnStage>(DpnStageOptions{.networks = std::vector<DeepPolynomialOptions>(stacked_ ? 2 : 1, one)});
     const bool searched = options_.C == "grid";
     p.add<HeadStage>("head", options_.head, searched ? Choice{} : Choice{{"C", options_.C}},
-                     searched ? Grid{{"C", {"0.001", "0.01", "0.1"}}} : Grid{});
+                     searched ? Grid{{"C", {"0.0001", "0.001", "0.01", "0.1"}}} : Grid{});
     return p;
+  }
+
+  SimulateOptions simulation() const override {
+    SimulateOptions o = StagedSystem::simulation();
+    o.frames_per_patient = 1;
+    return o;
   }
 
   std::vector<Rival> build_rivals() const override {

@@ -41,16 +41,21 @@ std::vector<float> surroundings(const Sample& s) {
 Tensor lesion_texture(const Sample& s, const LesionTextureOptions& o) {
   const CropOptions window{.height = o.size, .width = o.size, .margin = o.margin};
   const Tensor crop = lesion_crop(s, window);
-  std::vector<float> all = texture_features(crop, {}).values;
-  if (o.outline && s.labels.mask) {
+  const bool outlined = o.outline && s.labels.mask;
+  std::vector<float> all;
+  if (o.crop || !outlined) all = texture_features(crop, {}).values;
+  if (outlined) {
     const Tensor outline = outline_crop(s, window), inside(outline.shape(), Dtype::u8);
     for (int64_t i = 0; i < outline.size(); i++) inside.data<uint8_t>()[i] = outline.data<float>()[i] > 0.5f;
     const std::vector<float> within = texture_features(crop, inside).values;
     all.insert(all.end(), within.begin(), within.end());
     append(all, lesion_shape(s));
   }
-  const std::vector<float> gradients = hog(crop, {.orientations = 9, .cell = o.size / 4, .block = 1}), around = surroundings(s);
-  all.insert(all.end(), gradients.begin(), gradients.end());
+  if (o.gradients) {
+    const std::vector<float> gradients = hog(crop, {.orientations = 9, .cell = o.size / 4, .block = 1});
+    all.insert(all.end(), gradients.begin(), gradients.end());
+  }
+  const std::vector<float> around = surroundings(s);
   all.insert(all.end(), around.begin(), around.end());
   append(all, lesion_sizes(s));
   return Tensor::from<float>({static_cast<int64_t>(all.size())}, all);

@@ -9,7 +9,7 @@ namespace sono::zoo {
 namespace {
 
 struct SdaeSettings : StagedSettings {
-  int64_t size = 28, epochs = 40, pretrain_epochs = 15, batch = 50, members = 3, crops = 3;
+  int64_t size = 28, epochs = 40, pretrain_epochs = 15, batch = 50, members = 1, crops = 1;
   std::vector<int64_t> hidden = {200, 100};
   std::string noise = "masking";
   double amount = 0.25, margin = 0.15, rate = 1e-3, pretrain_rate = 1e-3, weight_decay = 1e-3, dropout = 0.3;
@@ -39,7 +39,7 @@ struct SdaeSettings : StagedSettings {
 class SdaeCadx : public StagedSystem {
  public:
   SdaeCadx() {
-    options_.cases = 1200;
+    options_.cases = 4800;
     list_settings();
   }
 

@@ -17,12 +17,13 @@ class SDpnExperiment : public Experiment {
   ExperimentResult run(const ExperimentCall& call) override {
     if (call.quick) size_.shrink();
     const int64_t epochs = call.quick ? 8 : 40, pretrain = call.quick ? 4 : 20;
-    const auto data = experiment_data(call, "breast", size_, 2);
-    const Contender stacked = system_contender("S-DPN, linear SVM", "s-dpn", {{"crops", "1"}});
+    const auto data = experiment_data(call, "breast-types", size_, 1);
+    const Contender stacked = system_contender("S-DPN, linear SVM", "s-dpn", {{"crops", "1"}, {"features", "lesion"}});
     std::vector<Contender> all{stacked};
-    all.push_back(system_contender("DPN, linear SVM", "dpn", {{"crops", "1"}}));
+    all.push_back(system_contender("DPN, linear SVM", "dpn", {{"crops", "1"}, {"features", "lesion"}}));
     all.back().sees = stacked.sees;
-    all.push_back(system_contender("DPN, a kernel per layer (DPN-MKL)", "dpn", {{"crops", "1"}, {"head", "mkl"}, {"C", "1"}}));
+    all.push_back(system_contender("DPN, a kernel per layer (DPN-MKL)", "dpn",
+                                   {{"crops", "1"}, {"features", "lesion"}, {"head", "mkl"}, {"C", "1"}}));
     all.back().sees = stacked.sees;
     Contender coder = stacked;
     coder.name = "stacked autoencoders, fine-tuned";

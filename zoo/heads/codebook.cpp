@@ -108,31 +108,6 @@ void expect_features(const Tensor& x, const Tensor& words) {
 
 }  // namespace
 
-Codebook::Shares Codebook::share(const Tensor& x, int64_t count, double sharpness) const {
-  expect_features(x, words_);
-  if (count < 1 || count > words_.dim(0))
-    throw NumericError("[codebook] a point cannot be shared among " + std::to_string(count) + " of " + std::to_string(words_.dim(0)) +
-                       " words");
-  const Matrix points = to_matrix(x), words = to_matrix(words_);
-  const auto size = static_cast<size_t>(x.dim(0) * count);
-  Shares s{std::vector<int32_t>(size), std::vector<double>(size)};
-  parallel_for(points.rows(), block, [&](int64_t first, int64_t last) {
-    std::vector<std::pair<double, int32_t>> order(static_cast<size_t>(words.rows()));
-    for (int64_t i = first; i < last; i++) {
-      for (int32_t w = 0; w < words.rows(); w++) order[static_cast<size_t>(w)] = {(points.row(i) - words.row(w)).squaredNorm(), w};
-      std::partial_sort(order.begin(), order.begin() + count, order.end());
-      double sum = 0;
-      for (int64_t k = 0; k < count; k++) sum += std::exp(-sharpness * (order[static_cast<size_t>(k)].first - order[0].first));
-      for (int64_t k = 0; k < count; k++) {
-        const auto& [distance, word] = order[static_cast<size_t>(k)];
-        const auto at = static_cast<size_t>(i * count + k);
-        s.word[at] = word, s.weight[at] = std::exp(-sharpness * (distance - order[0].first)) / sum;
-      }
-    }
-  });
-  return s;
-}
-
 std::vector<int32_t> Codebook::assign(const Tensor& x) const {
   expect_features(x, words_);
   return assigned(to_matrix(x), to_matrix(words_)).word;

@@ -25,13 +25,6 @@ class Codebook {
   explicit Codebook(Tensor words) : words_(std::move(words)) {}
 
   std::vector<int32_t> assign(const Tensor& x) const;  // the nearest word; of equals the first
-  // The `count` nearest words of each point, and shares of it in proportion to exp(-sharpness d²): localised soft assignment [Liu, Wang and
-  // Liu, ICCV 2011]. Point after point, (N count) each; count 1: assign().
-  struct Shares {
-    std::vector<int32_t> word;
-    std::vector<double> weight;
-  };
-  Shares share(const Tensor& x, int64_t count, double sharpness) const;
   const Tensor& words() const { return words_; }  // (words, F) f32
   double inertia() const { return inertia_; }     // sum of squared distances of the points to their words, of fit()
 

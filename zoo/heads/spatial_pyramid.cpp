@@ -1,16 +1,12 @@
 #include "zoo/heads/spatial_pyramid.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 
 namespace sono::zoo {
 
 Tensor spatial_pyramid(const std::vector<int32_t>& word, const std::vector<double>& x, const std::vector<double>& y, int64_t words,
-                       const PyramidOptions& options, const std::vector<double>& weight) {
-  if (!weight.empty() && weight.size() != word.size())
-    throw ShapeError("[spatial_pyramid] " + std::to_string(word.size()) + " words and " + std::to_string(weight.size()) + " weights");
-  const double total = weight.empty() ? static_cast<double>(word.size()) : std::accumulate(weight.begin(), weight.end(), 0.0);
+                       const PyramidOptions& options) {
   if (word.empty() || x.size() != word.size() || y.size() != word.size())
     throw ShapeError("[spatial_pyramid] " + std::to_string(word.size()) + " words at " + std::to_string(x.size()) + " and " +
                      std::to_string(y.size()) + " places");
@@ -29,7 +25,7 @@ Tensor spatial_pyramid(const std::vector<int32_t>& word, const std::vector<doubl
         throw NumericError("[spatial_pyramid] word " + std::to_string(word[i]) + " is not within 0 … " + std::to_string(words - 1));
       const auto cell = [&](double share) { return std::clamp<int64_t>(static_cast<int64_t>(share * static_cast<double>(g)), 0, g - 1); };
       sums[static_cast<size_t>((cell(y[i]) * g + cell(x[i])) * words + word[i])] +=
-          options.weights[l] * (weight.empty() ? 1 : weight[i]) / total;
+          options.weights[l] / static_cast<double>(word.size());
     }
     level = std::transform(sums.begin(), sums.end(), level, [](double v) { return static_cast<float>(v); });
   }

@@ -18,8 +18,7 @@ struct PyramidOptions {
 };
 
 // word[i] within 0 … words - 1 at (x[i], y[i]), shares of the image's width and height within [0, 1]. Cells row by row, levels in order.
-// weight: how much each word counts; none: the same.
 Tensor spatial_pyramid(const std::vector<int32_t>& word, const std::vector<double>& x, const std::vector<double>& y, int64_t words,
-                       const PyramidOptions& options = {}, const std::vector<double>& weight = {});
+                       const PyramidOptions& options = {});
 
 }  // namespace sono::zoo

@@ -291,7 +291,7 @@ Box bounding_box(const Tensor& mask, int category) {
           1};
 }
 
-std::vector<Measurement> measurements(const BreastPatient& p, double overlap) {
+std::vector<Measurement> measurements(const BreastPatient& p, const SimulateOptions& o) {
   const Lesion& l = p.lesion;
   const Descriptors& d = l.descriptors;
   const auto [left, top, right, bottom] = l.contour.extent();
@@ -308,7 +308,7 @@ std::vector<Measurement> measurements(const BreastPatient& p, double overlap) {
           {"posterior features", code(d.posterior), "code"},
           {"halo", code(d.halo), "code"},
           {"calcifications", code(d.calcifications), "code"},
-          {"oracle malignancy", oracle_malignancy(d, overlap), "probability"}};
+          {"oracle malignancy", oracle_malignancy(d, o), "probability"}};
 }
 
 Frame picture(const Domain& d, const SimulateOptions& o) {
@@ -376,7 +376,7 @@ BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, co
   p.slope = random.normal() * 0.06, p.density = random.uniform(0.2, 1), p.attenuation = random.uniform(0.5, 0.85),
   p.rib_width = random.chance(0.35) ? random.uniform(8, 16) : 0, p.rib_x = random.uniform(0, p.domain.width);
   p.domain.noise_db += 8 * o.difficulty - 2.4;
-  p.lesion = draw_lesion(random, malignant, o.overlap, o.difficulty);
+  p.lesion = draw_lesion(random, malignant, o);
   const Frame frame = picture(p.domain, o);
   const double width = frame.spacing * static_cast<double>(frame.width), depth = frame.spacing * static_cast<double>(frame.height);
   Contour& c = p.lesion.contour;
@@ -411,7 +411,7 @@ Sample breast_sample(const BreastPatient& p, int64_t frame_index, const Simulate
   s.labels.category = p.lesion.malignant ? 1 : 0;
   s.labels.mask = lesion_mask(p.lesion.contour, frame);
   s.labels.boxes = {bounding_box(s.labels.mask, *s.labels.category)};
-  s.labels.measurements = measurements(p, o.overlap);
+  s.labels.measurements = measurements(p, o);
   if (o.elasticity) {
     const LesionStiffness stiffness = lesion_stiffness(p, o);
     s.elasticity = elastogram(p, stiffness, frame);

@@ -2,7 +2,7 @@
 // Phantom P1: a breast with one lesion, benign or malignant, seen by a linear probe.
 //
 // A virtual patient is layers (skin, fat with Cooper's ligaments, gland, pectoral muscle, chest wall), a scanner (Domain) and a lesion
-// whose BI-RADS descriptors are drawn from the priors of its class; frames of a patient differ in the probe's place, gain and speckle.
+// whose BI-RADS descriptors are drawn from the priors of its class (breast_descriptors.h); frames of a patient differ in the probe's place, gain and speckle.
 // Priors are constructed to resemble the literature's [ACR BI-RADS Ultrasound 2013]: accuracies on these pictures are no clinical claims.
 //
 // The lesion's contour is r(φ) = 1 + Σ a_k cos(kφ + ψ_k) in its own axes (semi-axes a, b, turned by `tilt`): the mask is rasterised from
@@ -13,26 +13,12 @@
 #include <vector>
 
 #include "zoo/data/sample.h"
+#include "zoo/sim/breast_descriptors.h"
 #include "zoo/sim/engine.h"
 #include "zoo/sim/options.h"
 #include "zoo/sim/scan_convert.h"
 
 namespace sono::zoo::sim {
-
-enum class LesionShape { oval, round, irregular };
-enum class LesionMargin { circumscribed, microlobulated, angular, spiculated };
-enum class EchoPattern { anechoic, hypoechoic, heterogeneous };
-enum class Posterior { enhancement, none, shadowing };
-
-// What a reader would write down, and the oracle's input.
-struct Descriptors {
-  LesionShape shape = LesionShape::oval;
-  bool not_parallel = false;  // taller than wide
-  LesionMargin margin = LesionMargin::circumscribed;
-  EchoPattern echo = EchoPattern::hypoechoic;
-  Posterior posterior = Posterior::none;      // an anechoic lesion (a cyst) always enhances
-  bool halo = false, calcifications = false;  // a cyst has none of the latter
-};
 
 // A star-shaped contour, and where a point lies relative to it.
 struct Contour {
@@ -88,9 +74,5 @@ Domain breast_domain(uint64_t seed, uint64_t patient, const SimulateOptions& opt
 
 BreastPatient breast_patient(uint64_t seed, uint64_t patient, bool malignant, const SimulateOptions& options);
 Sample breast_sample(const BreastPatient& patient, int64_t frame, const SimulateOptions& options);  // without Meta.id, patient, source
-
-// P(malignant | descriptors) under the priors that the generator itself uses, with equal classes: what no reader of the pictures can beat
-// by much.
-double oracle_malignancy(const Descriptors& descriptors, double overlap);
 
 }  // namespace sono::zoo::sim

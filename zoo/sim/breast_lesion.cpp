@@ -1,4 +1,4 @@
-// Breast lesions: descriptors from class priors, the contour and matter that go with them, and the oracle that knows the priors.
+// Breast lesions: the contour and the matter that go with their descriptors.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -10,42 +10,6 @@
 
 namespace sono::zoo::sim {
 namespace {
-
-// P(value | benign) and P(value | malignant) of each descriptor, before the overlap is mixed in.
-using Prior = std::array<std::vector<double>, 2>;
-const Prior shape_prior{{{0.72, 0.25, 0.03}, {0.05, 0.05, 0.90}}};
-const Prior orientation_prior{{{0.95, 0.05}, {0.40, 0.60}}};
-const Prior margin_prior{{{0.94, 0.04, 0.01, 0.01}, {0.04, 0.28, 0.28, 0.40}}};
-const Prior echo_prior{{{0.28, 0.64, 0.08}, {0.01, 0.34, 0.65}}};
-const Prior posterior_prior{{{0.55, 0.40, 0.05}, {0.05, 0.30, 0.65}}};
-const Prior halo_prior{{{0.96, 0.04}, {0.45, 0.55}}};
-const Prior calcification_prior{{{0.95, 0.05}, {0.55, 0.45}}};
-
-double probability(const Prior& prior, int value, bool malignant, double overlap) {
-  return (1 - overlap) * prior[malignant][value] + overlap * prior[!malignant][value];
-}
-
-template <class T>
-T draw(Random& random, const Prior& prior, bool malignant, double overlap) {
-  double left = random.uniform();
-  const int values = static_cast<int>(prior[0].size());
-  for (int v = 0; v < values - 1; v++)
-    if ((left -= probability(prior, v, malignant, overlap)) < 0) return static_cast<T>(v);
-  return static_cast<T>(values - 1);
-}
-
-Descriptors draw_descriptors(Random& random, bool malignant, double overlap) {
-  Descriptors d;
-  d.shape = draw<LesionShape>(random, shape_prior, malignant, overlap);
-  d.not_parallel = draw<bool>(random, orientation_prior, malignant, overlap);
-  d.margin = draw<LesionMargin>(random, margin_prior, malignant, overlap);
-  d.echo = draw<EchoPattern>(random, echo_prior, malignant, overlap);
-  d.posterior = draw<Posterior>(random, posterior_prior, malignant, overlap);
-  d.halo = draw<bool>(random, halo_prior, malignant, overlap);
-  d.calcifications = draw<bool>(random, calcification_prior, malignant, overlap);
-  if (d.echo == EchoPattern::anechoic) d.posterior = Posterior::enhancement, d.calcifications = false;
-  return d;
-}
 
 Contour draw_contour(Random& random, const Descriptors& d) {
   Contour c;
@@ -121,13 +85,13 @@ std::array<double, 4> Contour::extent() const {
   return e;
 }
 
-Lesion draw_lesion(Random& random, bool malignant, double overlap, double difficulty) {
+Lesion draw_lesion(Random& random, bool malignant, const SimulateOptions& o) {
   Lesion l;
   l.malignant = malignant;
-  l.descriptors = draw_descriptors(random, malignant, overlap);
+  l.descriptors = draw_descriptors(random, malignant, o);
   const Descriptors& d = l.descriptors;
   l.contour = draw_contour(random, d);
-  const double strength = 1.25 - 0.75 * difficulty;  // of contrasts
+  const double strength = 1.25 - 0.75 * o.difficulty;  // of contrasts
   const bool heterogeneous = d.echo == EchoPattern::heterogeneous;
   l.contrast_db = d.echo == EchoPattern::anechoic ? -42 : strength * (heterogeneous ? random.uniform(-19, -11) : random.uniform(-15, -9));
   l.heterogeneity_db = heterogeneous ? random.uniform(2.5, 4.5) : d.echo == EchoPattern::anechoic ? 0 : random.uniform(0.5, 1.2);
@@ -136,23 +100,11 @@ Lesion draw_lesion(Random& random, bool malignant, double overlap, double diffic
                   : d.posterior == Posterior::enhancement ? random.uniform(0.15, 0.35)
                   : d.posterior == Posterior::shadowing   ? random.uniform(1.0, 1.9)
                                                           : random.uniform(0.45, 0.65);
-  l.margin_blur = d.margin == LesionMargin::circumscribed ? random.uniform(0.05, 0.2) : random.uniform(0.2, 0.5 + 0.6 * difficulty);
+  l.margin_blur = d.margin == LesionMargin::circumscribed ? random.uniform(0.05, 0.2) : random.uniform(0.2, 0.5 + 0.6 * o.difficulty);
   if (d.halo) l.halo_db = random.uniform(3, 6), l.halo_width = random.uniform(1, 2);
   if (d.margin == LesionMargin::spiculated) draw_spicules(random, l);
   if (d.calcifications) draw_calcifications(random, l);
   return l;
-}
-
-double oracle_malignancy(const Descriptors& d, double overlap) {
-  double log_ratio = 0;
-  const auto add = [&](const Prior& prior, auto value) {
-    log_ratio +=
-        std::log(probability(prior, static_cast<int>(value), true, overlap) / probability(prior, static_cast<int>(value), false, overlap));
-  };
-  add(shape_prior, d.shape), add(orientation_prior, d.not_parallel), add(margin_prior, d.margin), add(echo_prior, d.echo);
-  if (d.echo != EchoPattern::anechoic) add(posterior_prior, d.posterior), add(calcification_prior, d.calcifications);
-  add(halo_prior, d.halo);
-  return 1 / (1 + std::exp(-log_ratio));
 }
 
 }  // namespace sono::zoo::sim

@@ -12,6 +12,7 @@ struct SimulateOptions {
       2;  // consecutive samples are frames of one virtual patient: same anatomy and scanner, other speckle, gain and probe position
   double difficulty = 0.3;  // 0 … 1: lower contrast, softer and missing borders, more noise and shadows
   double overlap = 0.25;    // breast: share of descriptors drawn from the other class's prior; at 0.5 the classes are the same
+  bool types = false;       // breast: classes are mixtures of lesion types (phantom breast-types)
   double malignant = 0.5;   // share of malignant patients (breast, ceus) or regions (teus)
   bool elasticity = false;  // breast: an elastogram beside the picture (phantom breast-swe)
   std::string domain = "";  // one scanner for all patients: "breast-a", "head-b"; otherwise each patient has one of the phantom's

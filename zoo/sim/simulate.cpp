@@ -152,11 +152,12 @@ void check_options(const std::string& phantom, int64_t count, const SimulateOpti
 
 }  // namespace
 
-std::vector<std::string> phantoms() { return {"breast", "fetal-head", "breast-swe", "ceus", "teus"}; }
+std::vector<std::string> phantoms() { return {"breast", "fetal-head", "breast-types", "breast-swe", "ceus", "teus"}; }
 
 std::string phantom_summary(const std::string& phantom) {
   if (phantom == "breast") return "breast lesion, benign or malignant: mask, box, BI-RADS descriptors";
-  if (phantom == "breast-swe") return "the same with a shear-wave elastogram in kPa";
+  if (phantom == "breast-types") return "the same of seven lesion types, whose descriptors mean different things together";
+  if (phantom == "breast-swe") return "a breast lesion with a shear-wave elastogram in kPa";
   if (phantom == "ceus") return "focal liver lesion under contrast, benign or malignant: time-intensity curves, three phase pictures";
   if (phantom == "teus") return "prostate, 1 mm² regions: radio-frequency echoes over 100 frames, benign or cancer";
   return "fetal head: mask, ellipse, head circumference, BPD and OFD in mm, plane";
@@ -176,6 +177,7 @@ std::shared_ptr<Dataset> simulate(const std::string& phantom, int64_t count, uin
   if (o.width == 0) o.width = phantom == "ceus" ? 64 : 192;
   if (o.height == 0) o.height = phantom == "ceus" ? 64 : breast ? 160 : 128;
   if (phantom == "breast-swe") o.elasticity = true;
+  if (phantom == "breast-types") o.types = true;
   check_options(phantom, count, o);
   if (phantom == "ceus") return std::make_shared<Perfusion>(phantom, count, seed, o);
   if (phantom == "teus") return std::make_shared<Temporal>(phantom, count, seed, o);
