@@ -156,6 +156,31 @@ TEST_CASE("heads: the same bits with 1 and 2 threads, and when run again") {
   }
 }
 
+TEST_CASE("a forest learns what no line separates, from its seed") {
+  Random random(1, "exclusive or");
+  const auto draw = [&](int64_t n) {
+    Cases c{Tensor({n, 3}), {}, 2, {}};
+    for (int64_t i = 0; i < n; i++) {
+      float* row = c.x.data<float>() + 3 * i;
+      for (int k = 0; k < 3; k++) row[k] = static_cast<float>(random.normal());
+      c.y.push_back(row[0] * row[1] > 0);
+    }
+    return c;
+  };
+  const Cases cases = draw(400), others = draw(400);
+  auto forest = make_head("forest"), again = make_head("forest"), other = head_with("forest", {{"seed", "7"}}),
+       line = make_head("logistic");
+  for (Head* head : {forest.get(), again.get(), other.get(), line.get()}) head->fit(cases);
+  CHECK(accuracy_of(*forest, others) > 0.9);
+  CHECK(accuracy_of(*line, others) < 0.6);
+  CHECK(forest->probabilities(others.x).to_vector<float>() == again->probabilities(others.x).to_vector<float>());
+  CHECK(forest->probabilities(others.x).to_vector<float>() != other->probabilities(others.x).to_vector<float>());
+  CHECK(contains(message([&] { head_with("forest", {{"tries", "4"}})->fit(cases); }), "cannot try 4 of 3 features"));
+  NamedTensors damaged = forest->tensors();
+  damaged.back().second = Tensor::from<uint8_t>({3}, {1, 2, 3});
+  CHECK(contains(message([&] { load_head(forest->describe(), damaged); }), "the file is damaged"));
+}
+
 TEST_CASE("heads: bad input is refused in one line") {
   const Cases cases = clouds(12, 3, 1, 1);
   auto head = make_head("svm");

@@ -143,6 +143,7 @@ std::unique_ptr<Head> make_mkl();
 std::unique_ptr<Head> make_lda();
 std::unique_ptr<Head> make_knn();
 std::unique_ptr<Head> make_logistic();
+std::unique_ptr<Head> make_forest();
 
 namespace {
 
@@ -150,8 +151,8 @@ struct Entry {
   const char* name;
   std::unique_ptr<Head> (*make)();
 };
-constexpr Entry entries[] = {{"svm", make_svm}, {"linear-svm", make_linear_svm}, {"mkl", make_mkl}, {"lda", make_lda},
-                             {"knn", make_knn}, {"logistic", make_logistic}};
+constexpr Entry entries[] = {{"svm", make_svm}, {"linear-svm", make_linear_svm}, {"mkl", make_mkl},      {"lda", make_lda},
+                             {"knn", make_knn}, {"logistic", make_logistic},     {"forest", make_forest}};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #pragma once
 // A head turns features into categories: the classical classifiers that stand on texture features, on the codes of an autoencoder or on
-// the hidden units of a Boltzmann machine. All of them are deterministic: no random numbers, the same bits with any number of threads.
+// the hidden units of a Boltzmann machine. All of them are deterministic: no random numbers but the forest's, from its seed; the same
+// bits with any number of threads.
 //
 //   auto head = make_head("svm");
 //   head->settings().set("C", "10");
@@ -77,7 +78,7 @@ class Head {
   std::string notes_;
 };
 
-// svm, linear-svm, mkl, lda, knn, logistic. Error: unknown head 'svn'; did you mean svm?
+// svm, linear-svm, mkl, lda, knn, logistic, forest. Error: unknown head 'svn'; did you mean svm?
 std::unique_ptr<Head> make_head(const std::string& name);
 const std::vector<std::string>& head_names();
 std::unique_ptr<Head> load_head(const nlohmann::json& description, const NamedTensors& tensors);

@@ -17,6 +17,7 @@ struct LesionType {
 };
 using Population = std::array<std::vector<LesionType>, 2>;  // benign, malignant
 
+// clang-format off
 const Population& population(const SimulateOptions& o) {
   //                      share  shape                 not parallel  margin                    echo pattern          posterior             halo          calcifications
   static const Population one_each{{
@@ -34,6 +35,7 @@ const Population& population(const SimulateOptions& o) {
   }};
   return o.types ? types : one_each;
 }
+// clang-format on
 
 // The marginal of a descriptor over the types of a class.
 template <class Prior>
@@ -104,7 +106,8 @@ double oracle_malignancy(const Descriptors& d, const SimulateOptions& o) {
   const Population& all = population(o);
   double likelihood[2] = {};
   for (const bool malignant : {false, true})
-    for (const LesionType& type : all[malignant]) likelihood[malignant] += type.share * Source{type, all[!malignant], overlap_of(o)}.likelihood(d);
+    for (const LesionType& type : all[malignant])
+      likelihood[malignant] += type.share * Source{type, all[!malignant], overlap_of(o)}.likelihood(d);
   return likelihood[1] / (likelihood[0] + likelihood[1]);
 }
 
