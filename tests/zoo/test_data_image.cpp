@@ -20,7 +20,10 @@ namespace {
 
 std::string number(uint64_t v, int width, bool big = false) {
   std::string s;
-  for (int i = 0; i < width; i++) s += static_cast<char>(v >> 8 * (big ? width - 1 - i : i));
+  for (int i = 0; i < width; i++) {
+    const int byte = big ? width - 1 - i : i;
+    s += byte < 8 ? static_cast<char>(v >> 8 * byte) : '\0';
+  }
   return s;
 }
 

@@ -131,11 +131,11 @@ std::string unit_of(const std::string& key, const Scores& scores) {
   return "";
 }
 
-const Summary* find(const std::optional<Scores>& scores, const std::string& key) {
-  if (!scores) return nullptr;
-  const auto found = scores->metrics.find(key);
-  return found == scores->metrics.end() ? nullptr : &found->second;
+const Summary* find(const Scores& scores, const std::string& key) {
+  const auto found = scores.metrics.find(key);
+  return found == scores.metrics.end() ? nullptr : &found->second;
 }
+const Summary* find(const std::optional<Scores>& scores, const std::string& key) { return scores ? find(*scores, key) : nullptr; }
 
 // ---- page parts; each returns HTML, empty if there is nothing to show ----
 
