@@ -83,6 +83,9 @@ bool is_flat(const ConvArgs& a) { return a.x.dim(1) == 1 && a.w.dim(0) == 1 && a
 
 namespace {
 
+void run_conv(const ConvArgs& a) { is_flat(a) ? kernels::conv2d(a) : kernels::conv3d(a); }
+void run_weight(const ConvArgs& a) { is_flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a); }
+
 // w's and the bias's gradients, from one pass over the data where the gradients themselves are not differentiated.
 std::pair<Tensor, Tensor> weight_gradients(const Tensor& x, const Tensor& g, const Shape& w_shape, const ConvOptions& o, bool wants_w,
                                            bool wants_bias) {
@@ -91,8 +94,7 @@ std::pair<Tensor, Tensor> weight_gradients(const Tensor& x, const Tensor& g, con
   if (!wants_w) return {Tensor{}, wants_bias ? sum(g, pixels) : Tensor{}};
   if (!wants_bias || will_record(x, g)) return {conv_weight(x, g, w_shape, o), wants_bias ? sum(g, pixels) : Tensor{}};
   const Tensor w(w_shape, g.dtype(), g.device()), bias({g.dim(-1)}, g.dtype(), g.device());
-  const ConvArgs a = conv_arguments(x, w, g, o, bias);
-  is_flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
+  run_weight(conv_arguments(x, w, g, o, bias));
   return {w, bias};
 }
 
@@ -105,8 +107,7 @@ Tensor conv(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOpti
   const Tensor y(output_shape(name, x.shape(), w.shape(), o), x.dtype(), x.device());
   if (bias && bias.shape() != Shape{w.dim(-1)})
     throw ShapeError(bracketed(name) + "the bias " + to_string(bias.shape()) + " does not fit the weight " + to_string(w.shape()));
-  const ConvArgs a = conv_arguments(x, w, y, o, bias);
-  is_flat(a) ? kernels::conv2d(a) : kernels::conv3d(a);
+  run_conv(conv_arguments(x, w, y, o, bias));
   if (!observed() && !will_record(x, w, bias)) return y;
 
   // x is kept for w's gradient, w for x's: what is not wanted is not kept.
@@ -148,8 +149,7 @@ Tensor conv_weight(const Tensor& x, const Tensor& y, const Shape& w_shape, const
     throw ShapeError(bracketed(name) + "input " + to_string(x.shape()) + " and weight " + to_string(w_shape) + " would make " +
                      to_string(made) + ", got " + to_string(y.shape()));
   const Tensor w(w_shape, y.dtype(), y.device());
-  const ConvArgs a = conv_arguments(x, w, y, o);
-  is_flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
+  run_weight(conv_arguments(x, w, y, o));
   if (!observed() && !will_record(x, y)) return w;
   return differentiable(name, w,
                         {{x, [y = Saved(y, "output"), shape = x.shape(), o](const Tensor& g) { return conv_input(*y, g, shape, o); }},
@@ -158,8 +158,6 @@ Tensor conv_weight(const Tensor& x, const Tensor& y, const Shape& w_shape, const
 }
 
 namespace {
-
-void run_conv(const ConvArgs& a) { is_flat(a) ? kernels::conv2d(a) : kernels::conv3d(a); }
 
 // The gradients of x, scale, shift and w of batch_norm_conv.
 struct NormConvBackward {
@@ -176,7 +174,7 @@ struct NormConvBackward {
       parts[3] = Tensor::empty_like(*w);
       ConvArgs a = conv_arguments(x->detach(), parts[3], g, options);
       a.norm = {mean, scale->detach() * rstd, shift->detach()};
-      is_flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a);
+      run_weight(a);
     }
     if (!wanted[0] && !wanted[1] && !wanted[2]) return parts;
     if (wanted[1]) parts[1] = Tensor::empty_like(*scale);
