@@ -159,6 +159,11 @@ Tensor conv_weight(const Tensor& x, const Tensor& y, const Shape& w_shape, const
 
 namespace {
 
+kernels::InputNorm input_norm(const Tensor& mean, const Tensor& rstd, const Tensor& scale, const Tensor& shift) {
+  const NoGrad constants;
+  return {mean, scale * rstd, shift.detach()};
+}
+
 // The gradients of x, scale, shift and w of batch_norm_conv.
 struct NormConvBackward {
   Saved x, scale, shift, w;
@@ -173,7 +178,7 @@ struct NormConvBackward {
     if (wanted[3]) {
       parts[3] = Tensor::empty_like(*w);
       ConvArgs a = conv_arguments(x->detach(), parts[3], g, options);
-      a.norm = {mean, scale->detach() * rstd, shift->detach()};
+      a.norm = input_norm(mean, rstd, *scale, *shift);
       run_weight(a);
     }
     if (!wanted[0] && !wanted[1] && !wanted[2]) return parts;
@@ -215,10 +220,7 @@ NormResult batch_norm_conv(const Tensor& x, const Tensor& scale, const Tensor& s
   if (x.size() <= x.dim(-1) || y.size() == 0 || !kernels::conv_takes_norm(a)) return apart();
   const Tensor mean(channels), rstd(channels);
   kernels::normalize({x.detach(), scale.detach(), shift.detach(), {}, mean, rstd, {1, x.size() / x.dim(-1), x.dim(-1), 1}, epsilon, true});
-  {
-    const NoGrad constants;
-    a.norm = {mean, scale.detach() * rstd, shift.detach()};
-  }
+  a.norm = input_norm(mean, rstd, scale, shift);
   run_conv(a);
   if (!will_record(x, scale, shift, w)) return {y, mean, rstd};
   const NormConvBackward back{Saved(x), Saved(scale, "scale"), Saved(shift, "shift"), Saved(w, "weight"), mean, rstd, o, epsilon};

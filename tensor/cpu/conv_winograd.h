@@ -104,13 +104,14 @@ struct Blocks {
       WinogradRun run{{}, r.column - s.padding[2], s.W, s.C, r.tiles};
       const int64_t from = std::clamp<int64_t>(run.left, 0, s.W), seen = std::clamp(run.left + r.tiles * f.tile + 2, from, s.W) - from;
       float* normed = norm.mean ? cpu::scratch(2, (f.tile + 2) * seen * s.C) : nullptr;
-      for (int64_t i = 0; i < f.tile + 2; i++, normed += norm.mean ? seen * s.C : 0) {
+      for (int64_t i = 0; i < f.tile + 2; i++) {
         const int64_t row = r.row - s.padding[1] + i;
         const bool inside = row >= 0 && row < s.H;
         const float* at = inside ? x + ((r.image * s.D + plane) * s.H + row) * s.W * s.C : zeros.data<float>();
         if (norm.mean && inside) {
-          cpu::simd().normalize(at + from * s.C, nullptr, seen, s.C, norm, normed);
-          at = normed - from * s.C;
+          float* to = normed + i * seen * s.C;
+          cpu::simd().normalize(at + from * s.C, nullptr, seen, s.C, norm, to);
+          at = to - from * s.C;
         }
         run.rows[i] = at + c;
       }

@@ -166,11 +166,10 @@ Tensor AdnStage::word_pyramids(const Maps& maps) const {
 
 Tensor AdnStage::energies(const Maps& maps, const Tensor& outline) const {
   std::vector<Tensor> levels;
+  const std::vector<Part> parts = outline ? std::vector{Part::inside, Part::outside} : std::vector{Part::all};
   for (const int64_t grid : grids) {
-    for (const auto& layer : maps) {
-      if (!outline) levels.push_back(cell_energies(layer.z, grid));
-      for (int k = 0; outline && k < 2; k++) levels.push_back(cell_energies(layer.z, grid, k ? Part::outside : Part::inside, outline));
-    }
+    for (const auto& layer : maps)
+      for (const Part part : parts) levels.push_back(cell_energies(layer.z, grid, part, outline));
     if (outline) levels.push_back(cell_energies(outline.view({outline.dim(0), options_.size, options_.size, 1}), grid));
   }
   return concat(levels, 1);
@@ -186,11 +185,11 @@ Views AdnStage::apply(const Views& views) const {
   std::vector<Tensor> all;
   constexpr int64_t chunk = 64;
   for (int64_t first = 0; first < y.dim(0); first += chunk) {
-    const Maps maps = network_->infer(y.rows(first, std::min(y.dim(0), first + chunk)));
+    const int64_t last = std::min(y.dim(0), first + chunk);
+    const Maps maps = network_->infer(y.rows(first, last));
     Views parts;
     if (words_) parts.push_back(word_pyramids(maps));
-    if (energy_scale_)
-      parts.push_back(energies(maps, outline ? outline.rows(first, std::min(y.dim(0), first + chunk)) : outline) * energy_scale_);
+    if (energy_scale_) parts.push_back(energies(maps, outline ? outline.rows(first, last) : outline) * energy_scale_);
     all.push_back(joined_views(parts));
   }
   return {concat(all, 0)};

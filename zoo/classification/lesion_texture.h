@@ -9,8 +9,8 @@ struct LesionTextureOptions {
   int64_t size = 64;  // rows and columns of the crop
   double margin = 0.15;
   bool outline = true;  // texture inside the lesion and the outline's shape, where a mask is known; false: of the crop alone
-  bool crop = true;     // with an outline, the texture of the whole crop, too
-  bool gradients = true;
+  bool crop = true;       // with an outline, the texture of the whole crop, too
+  bool gradients = true;  // histograms of oriented gradients
 };
 
 // (D): texture (zoo/features/texture.h) of the crop and, with the outline, of the lesion in it; histograms of oriented gradients in 16

@@ -18,12 +18,13 @@ class SDpnExperiment : public Experiment {
     if (call.quick) size_.shrink();
     const int64_t epochs = call.quick ? 8 : 40, pretrain = call.quick ? 4 : 20;
     const auto data = experiment_data(call, "breast-types", size_, 1);
-    const Contender stacked = system_contender("S-DPN, linear SVM", "s-dpn", {{"crops", "1"}, {"features", "lesion"}});
+    const std::string features = call.data.empty() ? "lesion" : "all";  // as the systems choose on their own
+    const Contender stacked = system_contender("S-DPN, linear SVM", "s-dpn", {{"crops", "1"}, {"features", features}});
     std::vector<Contender> all{stacked};
-    all.push_back(system_contender("DPN, linear SVM", "dpn", {{"crops", "1"}, {"features", "lesion"}}));
+    all.push_back(system_contender("DPN, linear SVM", "dpn", {{"crops", "1"}, {"features", features}}));
     all.back().sees = stacked.sees;
     all.push_back(system_contender("DPN, a kernel per layer (DPN-MKL)", "dpn",
-                                   {{"crops", "1"}, {"features", "lesion"}, {"head", "mkl"}, {"C", "1"}}));
+                                   {{"crops", "1"}, {"features", features}, {"head", "mkl"}, {"C", "1"}}));
     all.back().sees = stacked.sees;
     Contender coder = stacked;
     coder.name = "stacked autoencoders, fine-tuned";

@@ -21,7 +21,8 @@
 
 namespace sono::zoo {
 
-// The known phantoms: "breast", "fetal-head", "breast-types" (of seven lesion types), "breast-swe" (with an elastogram), "ceus" (curves and three phases), "teus" (radio-frequency sequences).
+// The known phantoms: "breast", "fetal-head", "breast-types" (of seven lesion types), "breast-swe" (with an elastogram), "ceus" (curves and
+// three phases), "teus" (radio-frequency sequences).
 std::vector<std::string> phantoms();
 std::string phantom_summary(const std::string& phantom);               // one line for --help
 std::vector<std::string> phantom_domains(const std::string& phantom);  // its scanners
