@@ -5,8 +5,9 @@
 //   tiles       register tiles of 6 x 16 (AVX2) or 14 x 32 (AVX-512) outputs, f32. Blocks of 128 rows are the jobs; each goes through K in
 //               steps of 512 or 1024: a block of A (256 or 512 KB) stays in the second-level cache, a panel of B (32 or 128 KB) streams
 //               from there to the tiles, and y is read and written once per step. B is copied to panels as wide as a tile unless it is
-//               small or used only a few times; by each job for itself if it has all rows, else once for all. A is read as it lies, or,
-//               where it is transposed and its rows are a multiple of 4 KiB apart, copied to slivers as high as a tile.
+//               small or used only a few times; by each job for itself if it has all rows, else once for all. A is read as it lies,
+//               unless its rows are a multiple of 4 KiB apart, where the 14 lines that a tile reads fight for the 8 ways of one set
+//               of the cache: then it is copied, transposed to slivers as high as a tile, else to rows that lie a line further apart.
 //               Zen 5, one thread: 84 to 96 % of the peak from 128^3 on; 8 rows 72 to 74 %, bound by the third-level cache.
 //   eigen       Eigen's product (matmul_eigen.cpp), a rival; what f64 uses
 //   reference   three loops, f32 and f64
@@ -97,22 +98,24 @@ Right right_operand(const MatmulArgs& a, const MatmulSizes& s) {
   return right;
 }
 
-// How the rows and columns of y are cut into jobs, and how A is read.
+// How the rows and columns of y are cut into jobs, and how A is read: as it lies, or copied first.
 struct Plan {
   int64_t rows, columns;
   Left left;
+  bool copies_left;
 };
 
 Plan plan(const MatmulArgs& a, const MatmulSizes& s) {
   const int64_t width = width_of_tile(a, s), height = simd().lanes == 16 ? 14 : 6;
   const double flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K) * static_cast<double>(s.batch);
-  const bool own = own_copy(a, s), conflicts = s.M % 1024 == 0 && s.N >= 128;
+  const bool own = own_copy(a, s);
   Plan p{};
-  p.left = !a.transpose_a ? Left::rows : conflicts ? Left::slivers : Left::columns;
+  p.copies_left = (a.transpose_a ? s.M : s.K) % 1024 == 0 && s.M > 8 && s.N >= 128;
+  p.left = !a.transpose_a ? Left::rows : p.copies_left ? Left::slivers : Left::columns;
   const int64_t blocks = own ? 1 : (s.M + 127) / 128;
   p.rows = (s.M + blocks - 1) / blocks;
-  // Every job copies its slivers of A: then it has many columns.
-  p.columns = round_up(std::min<int64_t>(s.N, own ? 128 : p.left == Left::slivers ? 4096 : 512), width);
+  // Where every job copies its part of A it has many columns.
+  p.columns = round_up(std::min<int64_t>(s.N, own ? 128 : p.copies_left ? 4096 : 512), width);
   const double wanted = std::min(16.0, std::max(flops / 1e6, std::min(2.0, flops / 2.5e5)));
   const auto jobs = [&] { return static_cast<double>(s.batch * ((s.M + p.rows - 1) / p.rows) * ((s.N + p.columns - 1) / p.columns)); };
   const int64_t narrowest = own ? width : 2 * width;
@@ -131,8 +134,21 @@ const float* copy_block(const MatmulArgs& a, const MatmulSizes& s, const float* 
   return to;
 }
 
+// A part of A in this thread's memory and how far apart its rows are: slivers, or rows that no longer lie 4 KiB apart.
+struct LeftBlock {
+  const float* data;
+  int64_t ld;
+};
+LeftBlock copy_left(const float* from, int64_t lda, Left left, int64_t rows, int64_t depth) {
+  const int64_t ld = depth + 16;
+  float* to = scratch(0, ld * rows);
+  if (left == Left::slivers) return simd().slivers(from, lda, rows, depth, to), LeftBlock{to, lda};
+  for (int64_t r = 0; r < rows; r++) std::copy_n(from + r * lda, depth, to + r * ld);
+  return {to, ld};
+}
+
 // y[m .. m + rows, n .. n + columns) of one matrix of the batch.
-void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Left left, const float* bias, int64_t matrix, int64_t m,
+void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, const Plan& plan, const float* bias, int64_t matrix, int64_t m,
            int64_t rows, int64_t n, int64_t columns) {
   const float* a = args.a.data<float>() + matrix * s.step_a;
   float* y = args.y.data<float>() + (matrix * s.M + m) * s.N;
@@ -140,12 +156,8 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
   int64_t k = 0;
   do {
     const int64_t depth = std::min(depth_of_block(), s.K - k);
-    const float* from = args.transpose_a ? a + k * s.M + m : a + m * s.K + k;
-    if (left == Left::slivers) {
-      float* to = scratch(0, (depth + 16) * rows);
-      simd().slivers(from, lda, rows, depth, to);
-      from = to;
-    }
+    LeftBlock left{args.transpose_a ? a + k * s.M + m : a + m * s.K + k, lda};
+    if (plan.copies_left) left = copy_left(left.data, lda, plan.left, rows, depth);
     const float* own = right.data ? nullptr : copy_block(args, s, args.b.data<float>() + matrix * right.step, k, depth, n, columns);
     for (int64_t j = n; j < n + columns; j += width) {
       const int64_t wide = std::min(width, n + columns - j);
@@ -153,8 +165,8 @@ void block(const MatmulArgs& args, const MatmulSizes& s, const Right& right, Lef
       const float* b = own     ? own + (j - n) / width * (depth * width + 16)
                        : apart ? right.last + matrix * right.last_step + k * width
                                : right.data + matrix * right.step + j / width * right.panel_step + k * right.ld;
-      simd().tiles(
-          {left, from, lda, b, apart ? width : right.ld, rows, wide, depth, y + j, s.N, bias && k == 0 ? bias + j : nullptr, k > 0});
+      simd().tiles({plan.left, left.data, left.ld, b, apart ? width : right.ld, rows, wide, depth, y + j, s.N,
+                    bias && k == 0 ? bias + j : nullptr, k > 0});
       if (args.activation != Activation::none && k + depth >= s.K)
         simd().activate(y + j, s.N, rows, wide, static_cast<cpu::Epilogue>(args.activation));
     }
@@ -190,14 +202,13 @@ void run(const MatmulArgs& a) {
   const Plan p = plan(a, s);
   const int64_t down = (s.M + p.rows - 1) / p.rows, across = (s.N + p.columns - 1) / p.columns;
   const double flops = 2.0 * static_cast<double>(p.rows * p.columns * s.K);
-  parallel_for(s.batch * down * across, std::max<int64_t>(1, static_cast<int64_t>(4e5 / std::max(1.0, flops))),
-               [&](int64_t first, int64_t last) {
-                 for (int64_t job = first; job < last; job++) {
-                   const int64_t matrix = job / (down * across), m = job % down * p.rows, n = job / down % across * p.columns;
-                   block(a, s, right, p.left, bias ? bias.data<float>() : nullptr, matrix, m, std::min(p.rows, s.M - m), n,
-                         std::min(p.columns, s.N - n));
-                 }
-               });
+  parallel_for(
+      s.batch * down * across, std::max<int64_t>(1, static_cast<int64_t>(4e5 / std::max(1.0, flops))), [&](int64_t first, int64_t last) {
+        for (int64_t job = first; job < last; job++) {
+          const int64_t matrix = job / (down * across), m = job % down * p.rows, n = job / down % across * p.columns;
+          block(a, s, right, p, bias ? bias.data<float>() : nullptr, matrix, m, std::min(p.rows, s.M - m), n, std::min(p.columns, s.N - n));
+        }
+      });
 }
 
 }  // namespace tiles
