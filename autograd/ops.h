@@ -186,6 +186,8 @@ NormPoolResult batch_norm_max_pool(const Tensor& x, const Tensor& scale, const T
 // conv(relu(batch_norm(x)), w): where the convolution's kernel can normalise what it reads, that is neither written nor kept. The same bits.
 NormResult batch_norm_conv(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& w, const ConvOptions& options = {},
                            double epsilon = 1e-5);
+// conv(concat({a, b}, -1), w): where the convolution's kernels can read both as they lie, without the copy. The same bits.
+Tensor concat_conv(const Tensor& a, const Tensor& b, const Tensor& w, const ConvOptions& options = {});
 Tensor batch_norm_eval(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& mean, const Tensor& variance, double epsilon = 1e-5);
 Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);     // over the last axis
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);

@@ -65,6 +65,13 @@ Tensor DoubleConv::operator()(const Tensor& x) const {
   return norm2(norm1.before(conv2, conv1(x)));
 }
 
+// Nobody else wants a and b: where they are not kept for the gradients they are given back before the second convolution.
+Tensor DoubleConv::joined(Tensor a, Tensor b) const {
+  const Scope scope(*this);
+  const Tensor x = conv1.joined(std::exchange(a, {}), std::exchange(b, {}));
+  return norm2(norm1.before(conv2, x));
+}
+
 std::pair<Tensor, Tensor> DoubleConv::with_pooled(const Tensor& x) const {
   const Scope scope(*this);
   return norm2.pooled(norm1.before(conv2, conv1(x)), 2, true);
@@ -75,13 +82,10 @@ UpBlock::UpBlock(Module* parent, std::string name, const Options& o)
       up(this, "up", {.in = o.in, .out = o.out}),
       conv(this, "conv", {.in = o.out + o.skip, .out = o.out}) {}
 
-// Both parts are copied into `joined`, and nothing else wants them: they are not held while the convolutions make the step's largest
-// tensors.
 Tensor UpBlock::operator()(const Tensor& x, Tensor skip) const {
   const Scope scope(*this);
-  const Tensor joined = concat({skip, fit(up(x), skip.dim(1), skip.dim(2))}, -1);
-  skip = {};
-  return conv(joined);
+  Tensor larger = fit(up(x), skip.dim(1), skip.dim(2));
+  return conv.joined(std::move(skip), std::move(larger));
 }
 
 Tensor fit(const Tensor& x, int64_t height, int64_t width) {

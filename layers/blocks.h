@@ -91,6 +91,7 @@ class DoubleConv : public Module {
   explicit DoubleConv(const Options& options) : DoubleConv(nullptr, "", options) {}
   DoubleConv(Module* parent, std::string name, const Options& options);
   Tensor operator()(const Tensor& x) const;
+  Tensor joined(Tensor a, Tensor b) const;                       // of a and b joined along their channels
   std::pair<Tensor, Tensor> with_pooled(const Tensor& x) const;  // y, and its 2x2 max pool: a level of a U-Net and the way down from it
   const char* kind() const override { return "DoubleConv"; }
 

@@ -75,6 +75,12 @@ Tensor Conv::operator()(const Tensor& x) const {
   return conv(x, weight, bias, options_);
 }
 
+Tensor Conv::joined(const Tensor& a, const Tensor& b) const {
+  if (bias || observed()) return (*this)(concat({a, b}, -1));
+  const Scope scope(*this);
+  return concat_conv(a, b, weight, options_);
+}
+
 const char* Conv::kind() const { return conv_kinds[dimensions_ - 1]; }
 std::string Conv::describe() const { return describe_options(layout_, dimensions_); }
 

@@ -21,6 +21,7 @@ class Conv : public Module {
   using Options = ConvLayout;
   Conv(Module* parent, std::string name, int64_t dimensions, const Options& options);
   Tensor operator()(const Tensor& x) const;
+  Tensor joined(const Tensor& a, const Tensor& b) const;  // of a and b joined along their channels; without the copy where there is no bias
   const char* kind() const override;
   std::string describe() const override;
   const ConvOptions& options() const { return options_; }

@@ -104,10 +104,15 @@ struct ConvArgs {
   Activation activation = Activation::none;  // conv*: y = activation(… + bias); none in the others
   Tensor packed = {};                        // conv*, conv*_input: w, as pack() of the entry that runs made it
   InputNorm norm = {};                       // conv*, conv*_weight; few entries take one: conv_takes_norm
+  Tensor more = {};                          // like x: further channels of it, after x's own; few entries take it: conv_takes_more
+
+  bool plain() const { return !norm.mean && !more; }  // x is all there is to see
 };
 extern Kernel<ConvArgs> conv2d, conv2d_input, conv2d_weight;  // D = kD = 1. _input writes x from y and w; _weight writes w (and bias) from x and y
 extern Kernel<ConvArgs> conv3d, conv3d_input, conv3d_weight;
 bool conv_takes_norm(const ConvArgs& a);  // whether the entries that a convolution and its gradient of the weights would run take a norm
+// Whether those that a convolution and both its gradients would run take x in two tensors, the first channels and the others.
+bool conv_takes_more(const ConvArgs& a, int64_t first);
 
 // Transposed convolution whose windows lie side by side (stride = kernel, no padding), into the channels first … first + O - 1 of y; the
 // others are left alone. x (N, D, H, W, C), w (kD, kH, kW, O, C), y (N, D kD, H kH, W kW, channels).

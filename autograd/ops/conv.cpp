@@ -227,6 +227,57 @@ NormResult batch_norm_conv(const Tensor& x, const Tensor& scale, const Tensor& s
   return {differentiable_jointly(name, y, {x, scale, shift, w}, back, [&] { return attributes_of(o); }), mean, rstd};
 }
 
+namespace {
+
+// The gradients of a, b and w of concat_conv.
+struct ConcatConvBackward {
+  Saved a, b, w;
+  ConvOptions options;
+
+  std::vector<Tensor> operator()(const Tensor& g, const std::vector<bool>& wanted) const {
+    if (will_record(g, *a, *b, *w)) return partial_gradients(conv(concat({*a, *b}, -1), *w, {}, options), {*a, *b, *w}, wanted, g);
+    std::vector<Tensor> parts(3);
+    if (wanted[2]) {
+      parts[2] = Tensor::empty_like(*w);
+      run_weight(arguments(a->detach(), b->detach(), parts[2], g, options));
+    }
+    if (!wanted[0] && !wanted[1]) return parts;
+    parts[0] = Tensor::empty_like(*a), parts[1] = Tensor::empty_like(*b);
+    const ConvArgs args = arguments(parts[0], parts[1], w->detach(), g, options);
+    is_flat(args) ? kernels::conv2d_input(args) : kernels::conv3d_input(args);
+    return parts;
+  }
+  static ConvArgs arguments(const Tensor& a, const Tensor& b, const Tensor& w, const Tensor& y, const ConvOptions& o) {
+    ConvArgs args = conv_arguments(a, w, y, o);
+    Shape more = args.x.shape();
+    more.back() = b.dim(-1);
+    args.more = b.view(more);
+    return args;
+  }
+};
+
+}  // namespace
+
+Tensor concat_conv(const Tensor& a, const Tensor& b, const Tensor& w, const ConvOptions& o) {
+  const char* name = "concat_conv";
+  check_given(name, {&a, &b, &w});
+  check_same(name, {&a, &b, &w});
+  const auto apart = [&] { return conv(concat({a, b}, -1), w, {}, o); };
+  if (observed() || a.dtype() != Dtype::f32 || a.rank() != b.rank() || a.rank() != w.rank()) return apart();
+  Shape both = a.shape();
+  both.back() = b.dim(-1);
+  if (both != b.shape()) return apart();
+  both.back() += a.dim(-1);
+  const Tensor y(output_shape(name, both, w.shape(), o), a.dtype(), a.device());
+  // What would be joined: for the choice alone, which looks at nothing but its sizes.
+  if (y.size() == 0 || !kernels::conv_takes_more(conv_arguments(Tensor(both, a.dtype(), a.device()), w.detach(), y, o), a.dim(-1)))
+    return apart();
+  run_conv(ConcatConvBackward::arguments(a.detach(), b.detach(), w.detach(), y, o));
+  if (!will_record(a, b, w)) return y;
+  return differentiable_jointly(name, y, {a, b, w}, ConcatConvBackward{Saved(a), Saved(b), Saved(w, "weight"), o},
+                                [&] { return attributes_of(o); });
+}
+
 Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& o, const Extent& output_padding) {
   check_given("conv_transpose", {&x, &w});
   const auto fail = [&](const std::string& why) {

@@ -87,6 +87,6 @@ Tensor bf16_bias(const Tensor& bias, int64_t groups, const Bf16Panels& panels) {
 
 namespace sono::kernels::bf16 {
 
-bool fits(const ConvArgs& a) { return precision() == Precision::bf16 && a.y.dtype() == Dtype::f32 && !a.norm.mean; }
+bool fits(const ConvArgs& a) { return precision() == Precision::bf16 && a.y.dtype() == Dtype::f32 && a.plain(); }
 
 }  // namespace sono::kernels::bf16

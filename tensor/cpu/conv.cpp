@@ -21,7 +21,7 @@ namespace {
 
 namespace reference {
 
-bool fits(const ConvArgs&) { return true; }
+bool fits(const ConvArgs& a) { return !a.more; }
 
 // x as a convolution sees it.
 template <class T>
@@ -124,15 +124,24 @@ constexpr Implementation<ConvArgs> weight[] = {{"bf16", bf16::fits, bf16::weight
 
 }  // namespace
 
+namespace {
+
+bool is_flat(const ConvArgs& a) { return a.x.dim(1) == 1 && a.w.dim(0) == 1; }
+bool chooses(const Kernel<ConvArgs>& kernel, const ConvArgs& a, void (*one)(const ConvArgs&), void (*other)(const ConvArgs&)) {
+  const auto run = kernel.choose(a).run;
+  return run == one || run == other;
+}
+
+}  // namespace
+
 bool conv_takes_norm(const ConvArgs& a) {
-  if (a.y.device() != Device::cpu) return false;
-  const auto takes = [&](const Kernel<ConvArgs>& kernel, auto winograd4, auto winograd2) {
-    const auto run = kernel.choose(a).run;
-    return run == winograd4 || run == winograd2;
-  };
-  const bool flat = a.x.dim(1) == 1 && a.w.dim(0) == 1;
-  return takes(flat ? conv2d : conv3d, winograd::forward<4>, winograd::forward<2>) &&
-         takes(flat ? conv2d_weight : conv3d_weight, winograd::weight<4>, winograd::weight<2>);
+  return a.y.device() == Device::cpu && chooses(is_flat(a) ? conv2d : conv3d, a, winograd::forward<4>, winograd::forward<2>) &&
+         chooses(is_flat(a) ? conv2d_weight : conv3d_weight, a, winograd::weight<4>, winograd::weight<2>);
+}
+
+bool conv_takes_more(const ConvArgs& a, int64_t first) {
+  return first % 16 == 0 && conv_takes_norm(a) &&
+         chooses(is_flat(a) ? conv2d_input : conv3d_input, a, winograd::input<4>, winograd::input<2>);
 }
 
 void activate(Activation activation, float* y, int64_t n) {

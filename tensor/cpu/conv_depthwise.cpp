@@ -116,7 +116,7 @@ constexpr int64_t rows_per_job = 8;
 
 bool fits(const ConvArgs& a) {
   return a.y.dtype() == Dtype::f32 && a.geometry.groups > 1 && a.geometry.groups == a.x.dim(4) && a.y.dim(4) == a.x.dim(4) &&
-         a.y.size() > 0 && !a.norm.mean;
+         a.y.size() > 0 && a.plain();
 }
 
 void forward(const ConvArgs& a) {

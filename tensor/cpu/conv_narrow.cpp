@@ -90,7 +90,7 @@ NarrowRow row_of(const Shapes& s) {
 }  // namespace
 
 bool fits(const ConvArgs& a) {
-  if (a.y.dtype() != Dtype::f32 || a.geometry.groups != 1 || a.geometry.dilation[2] != 1 || a.y.size() == 0 || a.norm.mean) return false;
+  if (a.y.dtype() != Dtype::f32 || a.geometry.groups != 1 || a.geometry.dilation[2] != 1 || a.y.size() == 0 || !a.plain()) return false;
   return simd().has_narrow(a.w.dim(2), a.geometry.stride[2], a.x.dim(4));
 }
 

@@ -129,7 +129,7 @@ void for_each_tap(const Shapes& s, int axis, int64_t kernel, int64_t size, int64
 
 }  // namespace
 
-bool fits(const ConvArgs& a) { return a.y.dtype() == Dtype::f32 && !a.norm.mean; }
+bool fits(const ConvArgs& a) { return a.y.dtype() == Dtype::f32 && a.plain(); }
 
 Tensor pack(const ConvArgs& a) { return forward_panels(a, Shapes(a)).memory; }
 Tensor pack_input(const ConvArgs& a) { return input_panels(a, Shapes(a)).memory; }

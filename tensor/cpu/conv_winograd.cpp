@@ -7,7 +7,8 @@
 // A volume's 3 x 3 x 3 kernel is transformed in the plane only: M sums over the kernel's planes before it is transformed back, and the V of
 // a plane serves every plane of y that reads it.
 // Where the convolution reads a norm's output, rows of x are normalised into the first-level cache on their way to V (InputNorm): the
-// normalised image is neither written nor kept. U-Net's step takes as long, and 8 % less memory.
+// normalised image is neither written nor kept. U-Net's step takes as long, and 8 % less memory. And where it reads two images joined along
+// their channels, it reads both as they lie, and the gradient of x is written to two (ConvArgs::more): the join is never made.
 // The gradient of x is the same with mirrored, transposed weights; that of w is in conv_winograd_weight.cpp.
 #include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/conv.h"
@@ -37,9 +38,10 @@ Tensor transform_weights(const Winograd& f, const float* w, int64_t kD, int64_t 
 // One job: the blocks [first_block, last_block) of tiles in the planes [first_plane, last_plane) of y, its channels [first, last).
 struct Job {
   const Blocks& blocks;
-  const float *x, *u, *bias;
+  const Image& x;
+  const float *u, *bias;
   Activation activation;
-  float* y;
+  const Image& y;
   int64_t first_block, last_block, first_plane, last_plane, first, last;
 
   const Winograd& f = blocks.f;
@@ -82,8 +84,8 @@ struct Job {
 };
 
 // y = the convolution of x with the transformed weights u. Which job has what never changes a bit: tiles are independent.
-void convolve(const Winograd& f, const Shapes& s, const float* x, const InputNorm& norm, const Tensor& u, const float* bias,
-              Activation activation, float* y) {
+void convolve(const Winograd& f, const Shapes& s, const Image& x, const InputNorm& norm, const Tensor& u, const float* bias,
+              Activation activation, const Image& y) {
   int64_t tiles = f.tiles;  // V should take half of the second-level cache
   while (tiles > 6 && s.kD * sixteens(s.C) * f.block * tiles / f.tiles > cache / 2) tiles /= 2;
   const Blocks blocks{f, s, tiles, affine_of(norm)};
@@ -118,21 +120,21 @@ template <int Tile>
 bool fits(const ConvArgs& a) {
   const auto& [stride, padding, dilation, groups] = a.geometry;
   return a.y.dtype() == Dtype::f32 && a.w.dim(1) == 3 && a.w.dim(2) == 3 && groups == 1 && stride == std::array<int64_t, 3>{1, 1, 1} &&
-         dilation == stride && padding[0] < a.w.dim(0) && padding[1] < 3 && padding[2] < 3;
+         dilation == stride && padding[0] < a.w.dim(0) && padding[1] < 3 && padding[2] < 3 && (!a.more || a.x.dim(4) % 16 == 0);
 }
 
 template <int Tile>
 void forward(const ConvArgs& a) {
   if (a.y.size() == 0) return;
-  convolve(algorithm<Tile>(), forward_shapes(a, Tile), a.x.data<float>(), a.norm, a.packed ? a.packed : pack<Tile>(a),
-           a.bias ? a.bias.data<float>() : nullptr, a.activation, a.y.data<float>());
+  convolve(algorithm<Tile>(), forward_shapes(a, Tile), Image(a.x, a.more), a.norm, a.packed ? a.packed : pack<Tile>(a),
+           a.bias ? a.bias.data<float>() : nullptr, a.activation, Image(a.y));
 }
 
 template <int Tile>
 void input(const ConvArgs& a) {
   if (a.x.size() == 0) return;
-  convolve(algorithm<Tile>(), input_shapes(a, Tile), a.y.data<float>(), {}, a.packed ? a.packed : pack_input<Tile>(a), nullptr,
-           Activation::none, a.x.data<float>());
+  convolve(algorithm<Tile>(), input_shapes(a, Tile), Image(a.y), {}, a.packed ? a.packed : pack_input<Tile>(a), nullptr, Activation::none,
+           Image(a.x, a.more));
 }
 
 template <int Tile>

@@ -27,7 +27,7 @@ struct Shapes {
 };
 
 inline Shapes forward_shapes(const ConvArgs& a, int64_t tile) {
-  return {a.x.dim(0), a.x.dim(1), a.x.dim(2), a.x.dim(3), a.x.dim(4),         a.y.dim(1),
+  return {a.x.dim(0), a.x.dim(1), a.x.dim(2), a.x.dim(3), a.w.dim(3),         a.y.dim(1),
           a.y.dim(2), a.y.dim(3), a.y.dim(4), a.w.dim(0), a.geometry.padding, tile};
 }
 inline Shapes input_shapes(const ConvArgs& a, int64_t tile) {
@@ -40,11 +40,31 @@ inline Shapes input_shapes(const ConvArgs& a, int64_t tile) {
           a.x.dim(1),
           a.x.dim(2),
           a.x.dim(3),
-          a.x.dim(4),
+          a.w.dim(3),
           a.w.dim(0),
           {a.w.dim(0) - 1 - p[0], 2 - p[1], 2 - p[2]},
           tile};
 }
+
+// Where the channels of an image lie: all in one tensor, or the first ones (a multiple of 16) in one and the others in another.
+struct Image {
+  struct Part {
+    float* data;
+    int64_t first, channels;
+  };
+  std::array<Part, 2> parts;
+
+  explicit Image(const Tensor& y) : Image(y, {}) {}
+  Image(const Tensor& x, const Tensor& more)
+      : parts{Part{x.data<float>(), 0, x.dim(4)}, Part{more ? more.data<float>() : nullptr, x.dim(4), more ? more.dim(4) : 0}} {}
+  // Calls f(part, first, last) for the parts that have channels of [from, to): their channels [first, last).
+  template <class F>
+  void for_each(int64_t from, int64_t to, F f) const {
+    for (const Part& p : parts)
+      if (const int64_t first = std::max(from, p.first), last = std::min(to, p.first + p.channels); first < last)
+        f(p, first - p.first, last - p.first);
+  }
+};
 
 // Neighbouring tiles: the first one's number in its block, image, and row and column of y.
 struct Run {
@@ -75,43 +95,55 @@ struct Blocks {
   int64_t tiles_of(int64_t block) const { return std::min(tiles, s.tiles() - block * tiles); }
 
   // What input() of a block will read (but rows that the tiles above have read), gradient() will read, output() will write.
-  void input_ahead(const float* x, int64_t block, int64_t plane, std::vector<cpu::Ahead>& list) const {
+  void input_ahead(const Image& x, int64_t block, int64_t plane, std::vector<cpu::Ahead>& list) const {
     if (block >= count() || plane >= s.D) return;
     for_each_run(s, block * tiles, tiles_of(block), s.across, [&](const Run& r) {
       const int64_t row = std::max<int64_t>(0, r.row - s.padding[1] + 2), rows = std::min(f.tile, s.H - row);
       const int64_t column = std::clamp<int64_t>(r.column - s.padding[2], 0, s.W), columns = std::min(r.tiles * f.tile, s.W - column);
-      for (int64_t i = 0; i < rows; i++)
-        list.push_back({x + (((r.image * s.D + plane) * s.H + row + i) * s.W + column) * s.C, (columns * s.C + 15) / 16, 16});
+      x.for_each(0, s.C, [&](const Image::Part& p, int64_t, int64_t) {
+        for (int64_t i = 0; i < rows; i++)
+          list.push_back(
+              {p.data + (((r.image * s.D + plane) * s.H + row + i) * s.W + column) * p.channels, (columns * p.channels + 15) / 16, 16});
+      });
     });
   }
-  void output_ahead(const float* y, int64_t block, int64_t plane, int64_t o, int64_t channels, std::vector<cpu::Ahead>& list) const {
+  void output_ahead(const Image& y, int64_t block, int64_t plane, int64_t o, int64_t channels, std::vector<cpu::Ahead>& list) const {
     if (block >= count()) return;
     for_each_run(s, block * tiles, tiles_of(block), s.across, [&](const Run& r) {
       const int64_t columns = std::min(r.tiles * f.tile, s.Wo - r.column);
-      for (int64_t i = 0; i < std::min(f.tile, s.Ho - r.row); i++) {
-        const float* at = y + (((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo + r.column) * s.O + o;
-        if (channels == s.O)
-          list.push_back({at, (columns * s.O + 15) / 16, 16});
-        else
-          for (int64_t c = 0; c < channels; c += 16) list.push_back({at + c, columns, s.O});
-      }
+      y.for_each(o, o + channels, [&](const Image::Part& p, int64_t from, int64_t to) {
+        for (int64_t i = 0; i < std::min(f.tile, s.Ho - r.row); i++) {
+          const float* at = p.data + (((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo + r.column) * p.channels;
+          if (to - from == p.channels)
+            list.push_back({at, (columns * p.channels + 15) / 16, 16});
+          else
+            for (int64_t c = from; c < to; c += 16) list.push_back({at + c, columns, p.channels});
+        }
+      });
     });
   }
 
   // v = the inputs of a block in one plane: `channels` of them from c on, parts [first, last) of the positions.
-  void input(const float* x, int64_t block, int64_t plane, int64_t c, int64_t channels, int64_t first, int64_t last, float* v) const {
-    for_each_run(s, block * tiles, tiles_of(block), longest_run(s.C), [&](const Run& r) {
-      WinogradRun run{{}, r.column - s.padding[2], s.W, s.C, r.tiles};
+  void input(const Image& x, int64_t block, int64_t plane, int64_t c, int64_t channels, int64_t first, int64_t last, float* v) const {
+    x.for_each(c, c + channels, [&](const Image::Part& p, int64_t from, int64_t to) {
+      input_part(p, block, plane, from, to - from, first, last, v + (p.first + from - c) / 16 * f.block);
+    });
+  }
+  void input_part(const Image::Part& x, int64_t block, int64_t plane, int64_t c, int64_t channels, int64_t first, int64_t last,
+                  float* v) const {
+    const int64_t C = x.channels;
+    for_each_run(s, block * tiles, tiles_of(block), longest_run(C), [&](const Run& r) {
+      WinogradRun run{{}, r.column - s.padding[2], s.W, C, r.tiles};
       const int64_t from = std::clamp<int64_t>(run.left, 0, s.W), seen = std::clamp(run.left + r.tiles * f.tile + 2, from, s.W) - from;
-      float* normed = norm.mean ? cpu::scratch(2, (f.tile + 2) * seen * s.C) : nullptr;
+      float* normed = norm.mean ? cpu::scratch(2, (f.tile + 2) * seen * C) : nullptr;
       for (int64_t i = 0; i < f.tile + 2; i++) {
         const int64_t row = r.row - s.padding[1] + i;
         const bool inside = row >= 0 && row < s.H;
-        const float* at = inside ? x + ((r.image * s.D + plane) * s.H + row) * s.W * s.C : zeros.data<float>();
+        const float* at = inside ? x.data + ((r.image * s.D + plane) * s.H + row) * s.W * C : zeros.data<float>();
         if (norm.mean && inside) {
-          float* to = normed + i * seen * s.C;
-          cpu::simd().normalize(at + from * s.C, nullptr, seen, s.C, norm, to);
-          at = to - from * s.C;
+          float* to = normed + i * seen * C;
+          cpu::simd().normalize(at + from * C, nullptr, seen, C, norm, to);
+          at = to - from * C;
         }
         run.rows[i] = at + c;
       }
@@ -129,18 +161,26 @@ struct Blocks {
   }
   // y = the products of a block in one plane, channels [o, o + columns).
   void output(const float* m, int64_t block, int64_t plane, int64_t o, int64_t columns, const float* bias, Activation activation,
-              float* y) const {
+              const Image& y) const {
+    y.for_each(o, o + columns, [&](const Image::Part& p, int64_t from, int64_t to) {
+      const int64_t o_first = p.first + from;
+      output_part(m + (o_first - o) / 16 * f.block, block, plane, from, to - from, bias ? bias + o_first : nullptr, activation, p);
+    });
+  }
+  void output_part(const float* m, int64_t block, int64_t plane, int64_t o, int64_t columns, const float* bias, Activation activation,
+                   const Image::Part& y) const {
+    const int64_t O = y.channels;
     for_each_run(s, block * tiles, tiles_of(block), s.across, [&](const Run& r) {
-      const WinogradRun run{{}, r.column, s.Wo, s.O, r.tiles};
+      const WinogradRun run{{}, r.column, s.Wo, O, r.tiles};
       float* rows[4];
       const int64_t inside = std::min(f.tile, s.Ho - r.row);
       for (int64_t c = 0; c < columns; c += 16) {
-        for (int64_t i = 0; i < inside; i++) rows[i] = y + ((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo * s.O + o + c;
+        for (int64_t i = 0; i < inside; i++) rows[i] = y.data + ((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo * O + o + c;
         const int64_t width = std::min<int64_t>(16, columns - c);
-        f.output(m + c / 16 * f.block + r.at * 16, width, bias ? bias + o + c : nullptr, activation == Activation::relu, run, rows, inside);
+        f.output(m + c / 16 * f.block + r.at * 16, width, bias ? bias + c : nullptr, activation == Activation::relu, run, rows, inside);
         if (activation == Activation::sigmoid || activation == Activation::tanh)
           for (int64_t i = 0; i < inside; i++)
-            cpu::simd().activate(rows[i] + r.column * s.O, s.O, std::min(r.tiles * s.tile, s.Wo - r.column), width,
+            cpu::simd().activate(rows[i] + r.column * O, O, std::min(r.tiles * s.tile, s.Wo - r.column), width,
                                  activation == Activation::tanh ? cpu::Epilogue::tanh : cpu::Epilogue::sigmoid);
       }
     });

@@ -45,7 +45,7 @@ struct Cut {
 // `channels` inputs from c on. s (kD, position, channels / 16, O / 16, 16, 16).
 struct WeightJob {
   const Blocks& blocks;
-  const float *x, *y;
+  const Image &x, &y;
   int64_t first, last, first_pair, last_pair, c, channels, batch;
   float *sums, *bias;  // bias: where the sums of y are added, or null
 
@@ -64,7 +64,7 @@ struct WeightJob {
       if (s.kD > 1) n = std::min(n, s.Do - item % s.Do);
       for (int64_t j = 0; j < n; j++) {
         const int64_t block = (item + j) / s.Do, d = (item + j) % s.Do, top = d - s.padding[0];
-        blocks.gradient(y, block, d, first_pair, last_pair, z + j * z_floats);
+        blocks.gradient(y.parts[0].data, block, d, first_pair, last_pair, z + j * z_floats);
         if (bias) add_bias(z + j * z_floats, blocks.tiles_of(block));
         if (s.kD == 1 || item + j == first || d == 0) ready = 0;
         for (ready = std::max(ready, top); ready < std::min(s.D, top + s.kD); ready++)
@@ -106,6 +106,7 @@ void weight(const ConvArgs& a) {
   const Winograd& f = algorithm<Tile>();
   const Shapes s = forward_shapes(a, Tile);
   const Blocks blocks{f, s, f.tiles, affine_of(a.norm)};
+  const Image x(a.x, a.more), y(a.y);
   const int64_t items = blocks.count() * s.Do;
   const Cut cut(f, s, items);
   // (chunk, part, kD, position, channels / 16, O / 16, 16, 16)
@@ -116,8 +117,8 @@ void weight(const ConvArgs& a) {
                   c = part * cut.channels;
     const bool sums_y = a.bias && part == 0 && (cut.pairs == 1 || pair == 1);
     WeightJob{.blocks = blocks,
-              .x = a.x.data<float>(),
-              .y = a.y.data<float>(),
+              .x = x,
+              .y = y,
               .first = chunk * cut.per_chunk,
               .last = std::min(items, (chunk + 1) * cut.per_chunk),
               .first_pair = pair,

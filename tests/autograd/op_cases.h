@@ -342,6 +342,12 @@ inline std::vector<OpCase> norm_cases() {
        [](auto& x) {
          return batch_norm_conv(x[0], x[1], x[2], x[3], {.padding = 1}).y;
        }},
+      {"concat_conv", {image, {2, 3, 2, 1}, {3, 3, 5, 2}}, [](auto& x) { return concat_conv(x[0], x[1], x[2], {.padding = 1}); }},
+      {"concat_conv of many channels",
+       {{1, 6, 7, 16}, {1, 6, 7, 3}, {3, 3, 19, 16}},
+       [](auto& x) {
+         return concat_conv(x[0], x[1], x[2], {.padding = 1});
+       }},
       {"batch_norm_max_pool", {image, c, c}, [](auto& x) { return batch_norm_max_pool(x[0], x[1], x[2], 2, 1e-5, true).pooled; }},
       {"batch_norm_max_pool of both",
        {{2, 3, 5, 4}, c, c},

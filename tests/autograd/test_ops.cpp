@@ -422,6 +422,37 @@ TEST_CASE("a convolution that normalises what it reads has the bits of norm, rel
   }
 }
 
+TEST_CASE("a convolution of two images joined along their channels has the bits of the join and the convolution") {
+  struct Case {
+    Shape a;
+    int64_t more, padding;
+  };
+  for (const Case& c : {Case{{2, 32, 36, 16}, 16, 1}, Case{{3, 17, 23, 32}, 7, 1}, Case{{1, 9, 40, 64}, 16, 0},
+                        Case{{1, 5, 14, 18, 16}, 24, 1}, Case{{2, 12, 12, 20}, 12, 1}, Case{{4, 3, 3, 16}, 16, 1}}) {
+    CAPTURE(to_string(c.a));
+    Shape b = c.a, kernel(c.a.size() - 2, 3);
+    b.back() = c.more;
+    kernel.insert(kernel.end(), {c.a.back() + c.more, 40});
+    const Tensor x = random_normal(c.a, 1, 1), y = random_normal(b, 1, 2), w = random_normal(kernel, 1, 3);
+    for (int unwanted = 0; unwanted < 4; unwanted++) {  // the input that wants no gradient; 3: all do
+      const auto run = [&](bool fused) {
+        std::vector<Tensor> in{x, y, w};
+        for (int k = 0; k < 3; k++)
+          if (k != unwanted) in[static_cast<size_t>(k)] = leaf(in[static_cast<size_t>(k)]);
+        const ConvOptions o{.padding = c.padding};
+        const Tensor r = fused ? concat_conv(in[0], in[1], in[2], o) : conv(concat({in[0], in[1]}, -1), in[2], {}, o);
+        backward(sum(square(r)));
+        std::vector<Tensor> seen{r.detach()};
+        for (int k = 0; k < 3; k++)
+          if (k != unwanted) seen.push_back(gradient(in[static_cast<size_t>(k)]));
+        return seen;
+      };
+      const auto one = run(true), two = run(false);
+      for (size_t k = 0; k < one.size(); k++) CHECK(same_bits(one[k], two[k]));
+    }
+  }
+}
+
 TEST_CASE("batch_norm tells the statistics it used") {
   const Tensor x = random_normal({5, 3, 3, 2}, 9, 1, 4, 3, Dtype::f64);
   const NormResult r = batch_norm(x, {}, {}, 1e-5);
