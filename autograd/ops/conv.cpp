@@ -2,6 +2,7 @@
 // differentiation.
 #include "autograd/ops/common.h"
 #include "tensor/kernels.h"
+#include "tensor/precision.h"
 
 namespace sono {
 
@@ -278,6 +279,38 @@ Tensor concat_conv(const Tensor& a, const Tensor& b, const Tensor& w, const Conv
                                 [&] { return attributes_of(o); });
 }
 
+namespace {
+
+// Whether a transposed convolution writes windows side by side, as kernels::up_conv does: stride = kernel, no padding, nothing left over.
+bool side_by_side(const Tensor& x, const Tensor& w, const Tensor& bias, const Shape& y, const ConvOptions& o) {
+  const ConvGeometry g = geometry_of(o, w.shape());
+  bool yes = !observed() && x.device() == Device::cpu && precision() == Precision::f32 && o.groups == 1 && x.dtype() == w.dtype() &&
+             x.dtype() == bias.dtype() && bias.shape() == Shape{y.back()} && w.device() == x.device() && bias.device() == x.device();
+  for (int64_t d = 0; d + 2 < w.rank(); d++) {
+    const auto k = static_cast<size_t>(d + 5 - w.rank());
+    yes = yes && g.stride[k] == w.dim(d) && g.padding[k] == 0 && g.dilation[k] == 1 &&
+          y[static_cast<size_t>(d) + 1] == x.dim(d + 1) * w.dim(d);
+  }
+  return yes;
+}
+
+// conv_input(x, w) + bias of windows side by side, in one pass.
+Tensor up_conv(const Tensor& x, const Tensor& w, const Tensor& bias, const Shape& shape, const ConvOptions& o) {
+  const Tensor y(shape, x.dtype());
+  const auto volume = [](const Tensor& t) { return t.detach().view(with_3_spatial("conv_transpose", t.shape())); };
+  kernels::up_conv({volume(x), w.detach().view(weight_5d(w.shape())), volume(y), 0, bias.detach()});
+  if (!will_record(x, w, bias)) return y;
+  Axes pixels;
+  for (int64_t i = 0; i + 1 < y.rank(); i++) pixels.push_back(i);
+  return differentiable("conv_transpose", y,
+                        {{x, [w = Saved(w, "weight"), o](const Tensor& g) { return conv(g, *w, {}, o); }},
+                         {w, [x = Saved(x), w_shape = w.shape(), o](const Tensor& g) { return conv_weight(g, *x, w_shape, o); }},
+                         {bias, [pixels](const Tensor& g) { return sum(g, pixels); }}},
+                        [&] { return attributes_of(o); });
+}
+
+}  // namespace
+
 Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& o, const Extent& output_padding) {
   check_given("conv_transpose", {&x, &w});
   const auto fail = [&](const std::string& why) {
@@ -298,8 +331,8 @@ Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, cons
     if (shape.back() < 1) fail("the output would be empty");
   }
   shape.push_back(w.dim(-2) * o.groups);
-  const Tensor y = conv_input(x, w, shape, o);
-  return bias ? y + bias : y;
+  if (!bias) return conv_input(x, w, shape, o);
+  return side_by_side(x, w, bias, shape, o) ? up_conv(x, w, bias, shape, o) : conv_input(x, w, shape, o) + bias;
 }
 
 }  // namespace sono

@@ -48,10 +48,12 @@ struct Job {
   const Shapes& s = blocks.s;
   int64_t plane_floats = sixteens(s.C) * f.block, panel = simd().winograd_columns;
   float *v = scratch(0, s.kD*plane_floats), *m = scratch(1, panel / 16 * f.block);  // v: of the last kD planes
+  std::vector<const float*> vs = {}, us = {};
+  std::vector<cpu::Ahead> ahead = {};
 
   int64_t start(int64_t d) const { return std::max<int64_t>(0, d - s.padding[0]); }  // the first plane of x that plane d reads
 
-  void run() const {
+  void run() {
     for (int64_t block = first_block; block < last_block; block++)
       for (int64_t d = first_plane, ready = start(d); d < last_plane; d++) {
         for (; ready < std::min(s.D, d - s.padding[0] + s.kD); ready++)
@@ -61,14 +63,13 @@ struct Job {
   }
 
   // Channels [o, o + columns) of a block in plane d, from planes of x up to `ready`.
-  void multiply(int64_t block, int64_t d, int64_t ready, int64_t o, int64_t columns) const {
+  void multiply(int64_t block, int64_t d, int64_t ready, int64_t o, int64_t columns) {
     const int64_t weights = weight_block(f, s.C), tap_floats = sixteens(s.O) * weights;
-    std::vector<const float*> vs, us;
+    vs.clear(), us.clear(), ahead.clear();
     for (int64_t plane = start(d); plane < ready; plane++) {
       vs.push_back(v + plane % s.kD * plane_floats);
       us.push_back(u + (plane - d + s.padding[0]) * tap_floats + o / 16 * weights);
     }
-    std::vector<cpu::Ahead> ahead;
     blocks.output_ahead(y, block, d, o, columns, ahead);
     if (o + panel >= last) {
       if (d + 1 < last_plane)

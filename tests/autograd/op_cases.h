@@ -258,6 +258,7 @@ inline std::vector<OpCase> conv_cases() {
   };
   up("conv_transpose 1d", {2, 4, 3}, {4, 2, 3}, {.stride = 3, .padding = 1}, 0, 2);
   up("conv_transpose 2d", {1, 3, 3, 2}, {3, 3, 3, 2}, {.stride = 2, .padding = 1}, 1, 3);
+  up("conv_transpose 2d side by side", {1, 3, 2, 3}, {2, 3, 2, 3}, {.stride = {2, 3}}, 0, 2);
   up("conv_transpose 2d groups", {1, 3, 3, 4}, {2, 2, 1, 4}, {.stride = 2, .groups = 2}, 0, 2);
   cases.push_back({"conv_input",
                    {{1, 3, 3, 2}, {3, 3, 3, 2}},
