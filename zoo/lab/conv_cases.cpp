@@ -53,10 +53,13 @@ const std::vector<Layer> layers = {
     {8, 1, 32, 32, 64, 128, 2, 2},
     {8, 1, 64, 64, 32, 64, 2, 2},
     {8, 1, 128, 128, 16, 32, 2, 2},
-    // the small ResNet: its stem, a block of stride 2 and the shortcut of one
+    // the small ResNet: its stem, its blocks of stride 2 and the first and last shortcut
     {8, 1, 128, 128, 1, 16, 3, 2},
     {8, 1, 64, 64, 16, 32, 3, 2},
+    {8, 1, 32, 32, 32, 64, 3, 2},
+    {8, 1, 16, 16, 64, 128, 3, 2},
     {8, 1, 64, 64, 16, 32, 1, 2},
+    {8, 1, 16, 16, 64, 128, 1, 2},
     {8, 1, 8, 8, 128, 128, 3},
     // SonoNet-16 on one frame
     {1, 1, 224, 288, 16, 16, 3},

@@ -93,8 +93,11 @@ void strip(const Product& p, int64_t first) {
 template <class V, int B>
 void strip(const Product& p, int64_t first) {
   if (p.row == 1) return strip<V, B, 1, 0>(p, first);
-  if constexpr (B == 1 && many_registers && sizeof(V) == 64)
+  if constexpr (B == 1 && many_registers && sizeof(V) == 64) {
     if (p.row == 16) return strip<V, B, 16, 1>(p, first);
+    if (p.row == 32) return strip<V, B, 32, 1>(p, first);
+    if (p.row == 64) return strip<V, B, 64, 1>(p, first);
+  }
   strip<V, B, 0, 1>(p, first);
 }
 
