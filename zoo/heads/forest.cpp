@@ -1,12 +1,9 @@
 #include "zoo/heads/forest.h"
 
-#include <opencv2/ml.hpp>
+#include "zoo/heads/learners.h"
 
 namespace sono::zoo {
 namespace {
-
-// x as OpenCV sees it; it does not write to what it learns from.
-cv::Mat matrix(const Tensor& x) { return {static_cast<int>(x.dim(0)), static_cast<int>(x.dim(1)), CV_32F, x.data<float>()}; }
 
 class Forest : public Head {
  public:
@@ -24,54 +21,33 @@ class Forest : public Head {
     if (tries_ > cases.x.dim(1))
       throw NumericError("[forest] each split cannot try " + std::to_string(tries_) + " of " + std::to_string(cases.x.dim(1)) +
                          " features");
-    const cv::Ptr<cv::ml::RTrees> model = cv::ml::RTrees::create();
-    model->setMaxDepth(static_cast<int>(depth_));
-    model->setMinSampleCount(static_cast<int>(leaf_));
-    model->setActiveVarCount(static_cast<int>(tries_));
-    model->setTermCriteria({cv::TermCriteria::MAX_ITER, static_cast<int>(trees_), 0});
     const std::vector<int> y(cases.y.begin(), cases.y.end());
-    cv::setRNGSeed(static_cast<int>(seed_));  // of this thread, on which all trees are grown
-    const auto data = cv::ml::TrainData::create(matrix(cases.x), cv::ml::ROW_SAMPLE, cv::Mat(y, true));
-    if (!model->train(data)) throw NumericError("[forest] could not be grown on these cases");
-    model_ = model;
+    const ForestOptions options{static_cast<int>(trees_), static_cast<int>(depth_), static_cast<int>(leaf_), static_cast<int>(tries_),
+                                static_cast<int>(seed_)};
+    grown_ = learners().grow_forest(cases.x.data<float>(), static_cast<int>(cases.x.dim(0)), static_cast<int>(cases.x.dim(1)), y, options);
+    if (!grown_) throw NumericError("[forest] could not be grown on these cases");
   }
 
-  // The first row of the votes names the categories, the others count the trees.
   Tensor classify(const Tensor& x) const override {
-    const Tensor p = Tensor::zeros({x.dim(0), classes()});
-    if (x.dim(0) == 0) return p;
-    cv::Mat votes;
-    model_->getVotes(matrix(x), votes, 0);
-    for (int i = 0; i < p.dim(0); i++) {
-      double sum = 0;
-      for (int c = 0; c < votes.cols; c++) sum += votes.at<int>(i + 1, c);
-      for (int c = 0; c < votes.cols; c++)
-        p.data<float>()[i * classes() + votes.at<int>(0, c)] = static_cast<float>(votes.at<int>(i + 1, c) / sum);
-    }
+    const Tensor p({x.dim(0), classes()});
+    if (x.dim(0) > 0) grown_->votes(x.data<float>(), static_cast<int>(x.dim(0)), static_cast<int>(classes()), p.data<float>());
     return p;
   }
 
   NamedTensors state() const override {
-    cv::FileStorage file(".json", cv::FileStorage::WRITE | cv::FileStorage::MEMORY);
-    model_->write(file);
-    const std::string text = file.releaseAndGetString();
+    const std::string text = grown_->text();
     return {{"trees", Tensor::from<uint8_t>({static_cast<int64_t>(text.size())}, {text.begin(), text.end()})}};
   }
 
   void take(const NamedTensors& state) override {
     const std::vector<uint8_t> text = named_tensor(state, "trees").to_vector<uint8_t>();
-    try {
-      const cv::Ptr<cv::ml::RTrees> model = cv::ml::RTrees::create();
-      const cv::FileStorage file(std::string(text.begin(), text.end()), cv::FileStorage::READ | cv::FileStorage::MEMORY);
-      model->read(file.root());
-      if (!model->isTrained() || model->getVarCount() != features()) throw FileError("");
-      model_ = model;
-    } catch (const std::exception&) { throw FileError("[forest] the trees do not fit the features; the file is damaged"); }
+    grown_ = learners().read_forest({text.begin(), text.end()});
+    if (!grown_ || grown_->features() != features()) throw FileError("[forest] the trees do not fit the features; the file is damaged");
   }
 
  private:
   int64_t trees_ = 200, depth_ = 25, leaf_ = 2, tries_ = 0, seed_ = 0;
-  cv::Ptr<cv::ml::RTrees> model_;
+  std::shared_ptr<const Trees> grown_;
 };
 
 }  // namespace

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <mutex>
 #include <numeric>
 
+#include "zoo/heads/learners.h"
 #include "zoo/heads/pairwise_svm.h"
 
 namespace sono::zoo {
@@ -30,8 +30,6 @@ struct Rows {
 // w and the bias, (F + 1), of the machine whose score is positive where truth is 1.
 Vector solve(const Rows& rows, Eigen::Index features, const std::vector<int>& truth, const std::vector<int64_t>& some,
              const SvmOptions& options) {
-  static std::once_flag quiet;
-  std::call_once(quiet, [] { set_print_string_function([](const char*) {}); });
   std::vector<feature_node*> x;
   std::vector<double> y;
   for (const int64_t i : some) x.push_back(rows.first[static_cast<size_t>(i)]), y.push_back(truth[static_cast<size_t>(i)] ? 1 : -1);
@@ -42,7 +40,8 @@ Vector solve(const Rows& rows, Eigen::Index features, const std::vector<int>& tr
   settings.solver_type = L2R_L2LOSS_SVC, settings.C = options.C, settings.eps = options.tolerance;
   if (options.balanced) settings.nr_weight = 2, settings.weight_label = side, settings.weight = weight;
   const problem cases{static_cast<int>(x.size()), static_cast<int>(features + 1), y.data(), x.data(), 1};
-  const std::unique_ptr<model, void (*)(model*)> fitted(train(&cases, &settings), [](model* m) { free_and_destroy_model(&m); });
+  const std::unique_ptr<model, void (*)(model*)> fitted(learners().train_linear(&cases, &settings),
+                                                        [](model* m) { learners().free_linear(&m); });
   return Eigen::Map<const Vector>(fitted->w, features + 1) * (fitted->label[0] == 1 ? 1.0 : -1.0);
 }
 
