@@ -70,7 +70,9 @@ Tensor copy_panels(const MatmulArgs& a, const MatmulSizes& s, int64_t width, int
 // read once and nothing else goes through memory.
 constexpr int64_t rows_of_own_copy = 256;
 bool direct(const MatmulArgs& a, const MatmulSizes& s) {
-  const bool few_uses = s.M * (s.step_b ? 1 : s.batch) <= 24, small = s.K * s.N <= 16384;
+  const int64_t uses = s.M * (s.step_b ? 1 : s.batch);
+  // Rows a power of 2 apart share few sets of the cache: a panel of them does not stay there for many uses.
+  const bool few_uses = uses <= 24 || (uses <= 128 && s.N % 256 != 0), small = s.K * s.N <= 16384;
   return !a.transpose_b && (few_uses || small);
 }
 bool own_copy(const MatmulArgs& a, const MatmulSizes& s) {
