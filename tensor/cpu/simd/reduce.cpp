@@ -167,7 +167,7 @@ inline Vec extremes(const float* x, int64_t rows, int64_t n, float* tile) {
   Vec v[lanes];
   if (n == lanes && rows == lanes)
 #pragma GCC unroll 16
-    for (int r = 0; r < lanes; r++) v[r] = load_ahead<true, Vec>(x + r * lanes, 1024);  // more than the reorder buffer has in view
+    for (int r = 0; r < lanes; r++) v[r] = load_ahead<true, Vec>(x + r * lanes, 2048);  // more than the reorder buffer has in view
   else
     for (int r = 0; r < lanes; r++) v[r] = folded<Smallest>(x + smaller(r, rows - 1) * n, n);
   return fold_rows<lanes>(v, [](Vec a, Vec b) { return better<Smallest>(a, b); });
