@@ -94,14 +94,15 @@ struct Forward {
   const RecurrentArgs& a;
   Sizes s;
   Order order;
-  Tensor panels, bias, state, c;  // state (2, N, padded H): h before and after a step; c (N, H)
+  Tensor panels, bias, state, c;  // bias (G, padded H); state (2, N, padded H): h before and after a step; c (N, H)
+  int64_t bias_step = 0;
 
   explicit Forward(const RecurrentArgs& a) : a(a), s(a.y, a.cell), order{s.T, a.reverse, a.lengths} {
     panels = a.packed ? a.packed : forward_panels(a.weight, s.H, s.G);
     const int64_t U = units_of_chunk();
     if (a.bias) {
-      bias = Tensor::zeros({s.G, count_of(s.H, U) * U});
-      for (int64_t g = 0; g < s.G; g++) std::copy_n(a.bias.data<float>() + g * s.H, s.H, bias.data<float>() + g * bias.dim(1));
+      bias_step = count_of(s.H, U) * U, bias = Tensor::zeros({s.G, bias_step});
+      for (int64_t g = 0; g < s.G; g++) std::copy_n(a.bias.data<float>() + g * s.H, s.H, bias.data<float>() + g * bias_step);
     }
     state = Tensor({2, s.N, padded(s.H)});
     for (int64_t n = 0; n < s.N; n++) std::copy_n(a.h0.data<float>() + n * s.H, s.H, h(0, n));
@@ -137,7 +138,7 @@ struct Forward {
     }
     for (int64_t g = 0; g < s.G; g++)
       product(h(i, first), padded(s.H), panels.data<float>() + (block * s.G + g) * size_of_panel(s.H), rows, columns, s.H,
-              r + g * rows_of_chunk * U, U, data<float>(bias, bias ? g * bias.dim(1) + u : 0), false);
+              r + g * rows_of_chunk * U, U, data<float>(bias, g * bias_step + u), false);
     for (int64_t n = first; n < first + rows; n++) unit_step(i, n, u, columns, r + (n - first) * U);
   }
 

@@ -43,8 +43,8 @@ inline void step(Vec (&sum)[R][B], const float* a, int64_t lda, int64_t k, const
 template <int R, int B, Left left>
 void tile(const Tiles& t, const float* a, float* y) {
   constexpr int vectors = R * (B > 2 ? 2 : B), S = vectors >= 7 ? 1 : vectors >= 4 ? 2 : 4;  // interleaved sums
-  constexpr int ahead = R == 1 ? 12 : 8;                                                     // rows of b
-  constexpr bool streams = B == 3 || R == 1;  // b is read once, from beyond the first-level cache
+  constexpr bool streams = B == 3;  // b is read once, from beyond the first-level cache
+  constexpr int ahead = 8;          // rows of b
   Vec sum[S][R][B];
 #pragma GCC unroll 3
   for (int j = 0; j < B; j++) {
@@ -64,7 +64,7 @@ void tile(const Tiles& t, const float* a, float* y) {
 #pragma GCC unroll 4
     for (int s = 0; s < S; s++) {
 #pragma GCC unroll 3
-      for (int j = 0; streams && j < B; j++) __builtin_prefetch(b + (s + ahead) * ldb + j * lanes, 0, R == 1 ? 3 : 2);
+      for (int j = 0; streams && j < B; j++) __builtin_prefetch(b + (s + ahead) * ldb + j * lanes, 0, 2);
       step<R, B, left>(sum[s], a, lda, k + s, b + s * ldb);
     }
   for (int64_t k = whole_steps; k < t.depth; k++, b += ldb) step<R, B, left>(sum[0], a, lda, k, b);
