@@ -150,13 +150,13 @@ struct Blocks {
       f.input(run, channels, first, last, v + r.at * 16);
     });
   }
-  // z = the gradients of a block in one plane.
-  void gradient(const float* y, int64_t block, int64_t plane, int64_t first, int64_t last, float* z) const {
+  // z = the gradients of a block in one plane: `channels` of them from o on.
+  void gradient(const float* y, int64_t block, int64_t plane, int64_t o, int64_t channels, int64_t first, int64_t last, float* z) const {
     for_each_run(s, block * tiles, tiles_of(block), longest_run(s.O), [&](const Run& r) {
       WinogradRun run{{}, r.column, s.Wo, s.O, r.tiles};
       for (int64_t i = 0; i < f.tile; i++)
-        run.rows[i] = r.row + i >= s.Ho ? zeros.data<float>() : y + ((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo * s.O;
-      f.gradient(run, s.O, first, last, z + r.at * 16);
+        run.rows[i] = (r.row + i >= s.Ho ? zeros.data<float>() : y + ((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo * s.O) + o;
+      f.gradient(run, channels, first, last, z + r.at * 16);
     });
   }
   // y = the products of a block in one plane, channels [o, o + columns).
