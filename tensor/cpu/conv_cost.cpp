@@ -3,6 +3,8 @@
 // Multiply-adds are counted with the columns that vectors cover beyond the last channel, and divided by the share of the peak that the
 // inner loop of the class reaches when everything lies in the first-level cache. What else an entry does is added: a tile's start and end,
 // and copies, at two vectors (a load and a store) for one multiply-add each. Memory is left out: every entry reads x and writes y.
+#include <algorithm>
+
 #include "tensor/cpu/conv.h"
 #include "tensor/cpu/conv_shapes.h"
 #include "tensor/cpu/simd.h"
@@ -14,17 +16,18 @@ using cpu::padded_columns, cpu::simd;
 using rows::Shapes;
 
 constexpr double two_vectors = 0.92, one_vector = 0.70;  // register tiles of rows x 2 and x 1 vectors
-constexpr double narrow_share[] = {0.75, 0.65, 0.55};    // kernel rows of 3, 5 and 7 taps
+constexpr double narrow_share[] = {0.8, 0.65, 0.55};     // kernel rows of 3, 5 and 7 taps
 constexpr double depthwise_share = 0.4;
 constexpr double tile_start = 30, tap_start = 8;  // a tile of about 12 vectors: started and written; each tap of its products begun
 
 double vectors(int64_t floats) { return static_cast<double>(floats) / simd().lanes; }
+// A part of a vector: Zen 4 does half of one in half of the time, Zen 5 in the same.
+double part_of_vector(int64_t floats) { return floats > 0 ? std::max(0.6, vectors(padded_columns(floats))) : 0; }
 
 // Multiply-adds of products with `columns` columns: `each` per column, in tiles of `rows` rows together that go through `taps` products.
 double product(int64_t columns, double each, double rows, double taps) {
   const int64_t wide = 2 * simd().lanes, rest = columns % wide;
-  const double two = vectors(columns - rest + (rest > simd().lanes ? wide : 0)),
-               one = rest > 0 && rest <= simd().lanes ? vectors(padded_columns(rest)) : 0;
+  const double two = vectors(columns - rest + (rest > simd().lanes ? wide : 0)), one = rest <= simd().lanes ? part_of_vector(rest) : 0;
   return each * (two / two_vectors + one / one_vector) + (two + one) * rows * (tile_start + taps * tap_start) / 12;
 }
 
@@ -71,8 +74,8 @@ namespace narrow {
 
 double cost(const ConvArgs& a) {
   const Shapes s(a);
-  const int64_t columns = rows::paired(s) ? s.O : padded_columns(s.O);
-  return Counts(s).products * static_cast<double>(s.C) * vectors(columns) / narrow_share[(s.kW - 3) / 2];
+  const int64_t rest = rows::paired(s) ? 0 : s.O % simd().lanes;
+  return Counts(s).products * static_cast<double>(s.C) * (vectors(s.O - rest) + part_of_vector(rest)) / narrow_share[(s.kW - 3) / 2];
 }
 
 }  // namespace narrow

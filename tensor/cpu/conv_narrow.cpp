@@ -1,8 +1,9 @@
 // Convolutions of one to three channels, f32: simd/conv_narrow.cpp's kernels over blocks of rows.
 //
 // The rows of x that a block of eight rows of y reads are copied once to a scratch with the padding on both sides (they are a small part of
-// what is read and written: y has O values where x has C). The first layer of every network: bound by the multiply-adds where O >= 8 and by
-// the memory that takes y where there are few taps: 9 taps are 2 * 9 FLOPs for each 4 bytes written.
+// what is read and written: y has O values where x has C); in volumes a block goes from plane to plane, and each brings one new plane. The
+// first layer of every network: bound by the multiply-adds where O >= 8 and by the memory that takes y where there are few taps: 9 taps are
+// 2 * 9 FLOPs for each 4 bytes written.
 #include <algorithm>
 #include <vector>
 
@@ -21,43 +22,49 @@ using rows::paired, rows::Rows, rows::Shapes;
 
 constexpr int64_t block_rows = 8;
 
-// Rows [first, last) of plane (n, d) of y, and the rows of x that they read: padded copies, or x itself.
+// Rows [first, last) of plane (n, d) of y, and the rows of x that they read: padded copies, or x itself. Jobs are counted plane after
+// plane of a block, so that one that follows another finds most of its copies made.
 class Block {
  public:
   int64_t first, last, row;  // row: the first one's number among all rows of y
-  Block(const Shapes& s, const float* x, int64_t job) : s_(s) {
-    const int64_t blocks = count(s) / (s.N * s.Do), n = job / (s.Do * blocks);
-    d_ = job / blocks % s.Do, first = job % blocks * block_rows, last = std::min(s.Ho, first + block_rows);
-    row = (n * s.Do + d_) * s.Ho + first;
-    image_ = x + n * s.D * s.H * s.W * s.C;
-    top_ = first * s.stride[1] - s.padding[1];
+  Block(const Shapes& s, const float* x) : s_(s), x_(x) {
     span_ = (block_rows - 1) * s.stride[1] + (s.kH - 1) * s.dilation[1] + 1;
+    ring_ = (s.kD - 1) * s.dilation[0] + 1;
     row_floats_ = wanted_.pixels() * s.C;
-    if (wanted_.in_place()) return;
-    copies_ = scratch(0, s.kD * span_ * row_floats_ + 64);
-    for (int64_t t = 0; t < s.kD; t++) {
-      const int64_t plane = d_ * s.stride[0] + t * s.dilation[0] - s.padding[0];
-      if (plane < 0 || plane >= s.D) continue;
-      for (int64_t line = std::max<int64_t>(0, top_); line < std::min(s.H, top_ + span_); line++)
-        wanted_.copy(image_ + (plane * s.H + line) * s.W * s.C, copies_ + (t * span_ + line - top_) * row_floats_);
-    }
+    if (!wanted_.in_place()) copies_ = scratch(0, ring_ * span_ * row_floats_ + 64);
   }
   static int64_t count(const Shapes& s) { return s.N * s.Do * ((s.Ho + block_rows - 1) / block_rows); }
+
+  void go_to(int64_t job) {
+    const int64_t column = job / s_.Do, blocks = (s_.Ho + block_rows - 1) / block_rows, n = column / blocks;
+    d_ = job % s_.Do, first = column % blocks * block_rows, last = std::min(s_.Ho, first + block_rows);
+    row = (n * s_.Do + d_) * s_.Ho + first;
+    image_ = x_ + n * s_.D * s_.H * s_.W * s_.C;
+    top_ = first * s_.stride[1] - s_.padding[1];
+    if (!copies_) return;
+    const int64_t lowest = d_ * s_.stride[0] - s_.padding[0];
+    if (column != column_) ready_ = 0;
+    column_ = column;
+    for (ready_ = std::max(ready_, lowest); ready_ < std::min(s_.D, lowest + ring_); ready_++)
+      for (int64_t line = std::max<int64_t>(0, top_); line < std::min(s_.H, top_ + span_); line++)
+        wanted_.copy(image_ + (ready_ * s_.H + line) * s_.W * s_.C, copies_ + (ready_ % ring_ * span_ + line - top_) * row_floats_);
+  }
 
   // What row i of y reads with row (t, u) of the kernel; null outside.
   const float* source(int64_t i, int64_t t, int64_t u) const {
     const int64_t plane = d_ * s_.stride[0] + t * s_.dilation[0] - s_.padding[0],
                   line = i * s_.stride[1] + u * s_.dilation[1] - s_.padding[1];
     if (plane < 0 || plane >= s_.D || line < 0 || line >= s_.H) return nullptr;
-    return copies_ ? copies_ + (t * span_ + line - top_) * row_floats_ : image_ + (plane * s_.H + line) * s_.W * s_.C;
+    return copies_ ? copies_ + (plane % ring_ * span_ + line - top_) * row_floats_ : image_ + (plane * s_.H + line) * s_.W * s_.C;
   }
 
  private:
   const Shapes& s_;
   Rows wanted_{s_.W, s_.C, -s_.padding[2], (s_.Wo - 1) * s_.stride[2] + s_.kW - s_.padding[2]};
-  const float* image_;
+  const float *x_, *image_ = nullptr;
   float* copies_ = nullptr;
-  int64_t d_, top_, span_, row_floats_;
+  int64_t d_ = 0, top_ = 0, span_, ring_, row_floats_;
+  int64_t column_ = -1, ready_ = 0;  // the block whose copies there are, and the plane after the last of them
 };
 
 int64_t row_floats(const Shapes& s) { return paired(s) ? 2 * s.O : padded_columns(s.O); }
@@ -100,20 +107,25 @@ void forward(const ConvArgs& a) {
   const Shapes s(a);
   const Tensor packed = a.packed ? a.packed : pack(a), bias = padded(a.bias, s);
   const int64_t ld = row_floats(s), parts = s.kD * s.kH;
-  parallel_for(Block::count(s), 1, [&](int64_t job, int64_t) {
-    const Block block(s, a.x.data<float>(), job);
+  parallel_for(Block::count(s), std::min<int64_t>(s.Do, 16), [&](int64_t first, int64_t last) {
+    Block block(s, a.x.data<float>());
     NarrowRow row = row_of(s);
     row.bias = bias ? bias.data<float>() : nullptr, row.relu = a.activation == Activation::relu;
     std::vector<const float*> x(parts * s.C), w(parts * s.C);
     row.x = x.data(), row.w = w.data();
-    for (int64_t i = block.first; i < block.last; i++) {
-      row.parts = 0;
-      for (int64_t part = 0; part < parts; part++)
-        if (const float* from = block.source(i, part / s.kH, part % s.kH))
-          for (int64_t c = 0; c < s.C; c++) x[row.parts] = from + c, w[row.parts++] = packed.data<float>() + (part * s.kW * s.C + c) * ld;
-      row.y = a.y.data<float>() + (block.row + i - block.first) * s.Wo * s.O;
-      simd().narrow(row);
-      activate(a.activation, row.y, s.Wo * s.O);
+    for (int64_t job = first; job < last; job++) {
+      block.go_to(job);
+      for (int64_t i = block.first; i < block.last; i++) {
+        row.parts = 0;
+        const float* taps = packed.data<float>();
+        for (int64_t t = 0; t < s.kD; t++)
+          for (int64_t u = 0; u < s.kH; u++, taps += s.kW * s.C * ld)
+            if (const float* from = block.source(i, t, u))
+              for (int64_t c = 0; c < s.C; c++) x[row.parts] = from + c, w[row.parts++] = taps + c * ld;
+        row.y = a.y.data<float>() + (block.row + i - block.first) * s.Wo * s.O;
+        simd().narrow(row);
+        activate(a.activation, row.y, s.Wo * s.O);
+      }
     }
   });
 }
@@ -131,13 +143,16 @@ void weight(const ConvArgs& a) {
     std::fill_n(zeros, s.Wo * s.stride[2] * s.C + s.kW * s.C, 0.0f);
     std::vector<const float*> x(parts * s.C);
     row.x = x.data(), row.parts = parts * s.C, row.sums = own, row.bias_sums = a.bias ? own + size : nullptr, row.ldy = copy ? ld : s.O;
+    Block block(s, a.x.data<float>());
     for (int64_t job = chunk * per_chunk; job < std::min(jobs, (chunk + 1) * per_chunk); job++) {
-      const Block block(s, a.x.data<float>(), job);
+      block.go_to(job);
       for (int64_t i = block.first; i < block.last; i++) {
-        for (int64_t part = 0; part < parts; part++) {
-          const float* from = block.source(i, part / s.kH, part % s.kH);
-          for (int64_t c = 0; c < s.C; c++) x[part * s.C + c] = from ? from + c : zeros;
-        }
+        auto at = x.begin();
+        for (int64_t t = 0; t < s.kD; t++)
+          for (int64_t u = 0; u < s.kH; u++) {
+            const float* from = block.source(i, t, u);
+            for (int64_t c = 0; c < s.C; c++) *at++ = from ? from + c : zeros;
+          }
         row.y = a.y.data<float>() + (block.row + i - block.first) * s.Wo * s.O;
         if (copy) {
           for (int64_t j = 0; j < s.Wo; j++)

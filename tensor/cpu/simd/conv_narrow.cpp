@@ -1,10 +1,11 @@
 // Convolutions of one to three channels: kernel rows of 3, 5 or 7 taps.
 //
 // A matrix product of depth 9 is mostly start and end, and its register tile loads an input once for every tap that reads it. Here the taps
-// of one channel of a kernel row lie in registers beside the sums of P pixels, and an input is loaded once for all taps that read it: 14 +
-// 3 loads for 30 multiply-adds where P = 10 pixels of 3 taps. The pixels go in two halves in turns, so that a sum is not asked for again
-// before its last multiply-add is done. The gradient of the weights keeps the sums of three kernel rows (or channels) in registers, 9 taps,
-// beside the gradients of four pixels: 18 + 4 loads for 36 multiply-adds; the gradient of the bias is one more sum.
+// of one channel of a kernel row lie in registers beside the sums of P pixels, and an input is loaded once for all taps that read it: 12 +
+// 3 loads for 24 multiply-adds where P = 8 pixels of 3 taps. The pixels go in two halves in turns, so that a sum is not asked for again
+// before its last multiply-add is done; more pixels or parts than that spill registers. The gradient of the weights keeps the sums of three
+// kernel rows (or channels) in registers, 9 taps, beside the gradients of four pixels: 18 + 4 loads for 36 multiply-adds, input after input
+// of the three rows in turns; the gradient of the bias is one more sum.
 //
 // Half as many columns as a vector has lanes would leave the other half idle. Such a row goes in pairs of pixels: a vector holds both
 // pixels' values of column 0, then those of column 1 …, so that one broadcast of two neighbouring inputs feeds it.
@@ -58,7 +59,8 @@ using Lanes = std::make_integer_sequence<int, sizeof(V) / 4>;
 // Tiles of P pixels (or pairs of them) from the j-th up to `end`, one vector of columns from column o on.
 template <class V, int P, int Width, int Step, int C, bool Paired>
 void tiles_of(const NarrowRow& n, int64_t j, int64_t end, int64_t o) {
-  constexpr int L = sizeof(V) / 4, halves = P % 2 == 0 ? 2 : 1, pixels = P / halves, Stride = Paired ? 2 : Step;
+  constexpr int L = sizeof(V) / 4, Stride = Paired ? 2 : Step;
+  constexpr int halves = P % 2 == 0 && P > 4 ? 2 : P, pixels = P / halves;
   const int64_t ldw = n.ldw, ldy = Paired ? L : n.ldy, parts = n.parts, columns = Paired ? L : n.columns - o;
   const float *const *xs = n.x, *const *ws = n.w;
   const V start = n.bias ? load<V>(n.bias + o) : V{}, least = broadcast<V>(n.relu ? 0 : -__builtin_inff());
@@ -74,7 +76,7 @@ void tiles_of(const NarrowRow& n, int64_t j, int64_t end, int64_t o) {
       for (int v = 0; v < Width; v++) tap[v] = load<V>(w + v * C * ldw);
 #pragma GCC unroll 64
       for (int q = 0; q < (pixels - 1) * Stride + Width; q++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int h = 0; h < halves; h++) {
           const V input = input_at<V, Paired>(x + (h * pixels * Stride + q) * C);
 #pragma GCC unroll 8
@@ -98,19 +100,22 @@ void tiles_of(const NarrowRow& n, int64_t j, int64_t end, int64_t o) {
   }
 }
 
-// A row in tiles of P pixels; the last tile is smaller, or goes once more over pixels that are done.
+// A row in tiles of P pixels, then of 4; the last one goes once more over pixels that are done.
 template <class V, int Width, int Stride, int C, bool Paired = false>
 void strip(const NarrowRow& n, int64_t o) {
-  constexpr int P = Width <= 3 ? 10 : Width <= 5 ? 8 : 6;
-  const int64_t all = Paired ? n.pixels / 2 : n.pixels, whole = all / P * P, left = all - whole;
-  if (whole > 0) tiles_of<V, P, Width, Stride, C, Paired>(n, 0, whole, o);
-  if (left > 4 && whole > 0) return tiles_of<V, P, Width, Stride, C, Paired>(n, all - P, all, o);
-  if (all >= 4) {
-    if (left >= 4) tiles_of<V, 4, Width, Stride, C, Paired>(n, whole, all, o);
-    if (left % 4) tiles_of<V, 4, Width, Stride, C, Paired>(n, all - 4, all, o);
-  } else {
-    tiles_of<V, 1, Width, Stride, C, Paired>(n, 0, all, o);
-  }
+  constexpr int P = lanes == 16 ? 8 : Width <= 3 ? 10 : Width <= 5 ? 8 : 6;
+  const int64_t all = Paired ? n.pixels / 2 : n.pixels;
+  int64_t done = 0;
+  const auto go = [&]<int Pixels>() {
+    const int64_t end = done + (all - done) / Pixels * Pixels;
+    if (end > done) tiles_of<V, Pixels, Width, Stride, C, Paired>(n, done, end, o);
+    done = end;
+  };
+  go.template operator()<P>();
+  go.template operator()<4>();
+  if (done == all) return;
+  if (all >= 4) return tiles_of<V, 4, Width, Stride, C, Paired>(n, all - 4, all, o);
+  go.template operator()<1>();
 }
 
 // Calls f.operator()<V>(o) for vectors that cover the columns; the last one is the narrowest that does.
@@ -149,10 +154,10 @@ void sums_of(const NarrowRow& n, int64_t part, int64_t o, bool with_bias) {
     }
 #pragma GCC unroll 8
     for (int u = 0; u < Pixels; u++) bias += g[u];
-#pragma GCC unroll 4
-    for (int r = 0; r < Parts; r++)
 #pragma GCC unroll 32
-      for (int q = 0; q < (Pixels - 1) * Stride + Width; q++) {
+    for (int q = 0; q < (Pixels - 1) * Stride + Width; q++)
+#pragma GCC unroll 4
+      for (int r = 0; r < Parts; r++) {
         const V input = input_at<V, Paired>(x[r] + q * C);
 #pragma GCC unroll 8
         for (int u = 0; u < Pixels; u++)
