@@ -156,6 +156,8 @@ Tensor conv(const Tensor& x, const Tensor& w, const Tensor& bias = {}, const Con
 Tensor conv_input(const Tensor& y, const Tensor& w, const Shape& x_shape, const ConvOptions& options = {});   // adjoint in x = transposed convolution
 Tensor conv_weight(const Tensor& x, const Tensor& y, const Shape& w_shape, const ConvOptions& options = {});  // adjoint in w
 inline Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias = {}, const ConvOptions& options = {}) { return conv(x, w, bias, options); }
+// conv(concat({a, b}, -1), w): where the convolution's kernels can read both as they lie, without the copy. The same bits.
+Tensor concat_conv(const Tensor& a, const Tensor& b, const Tensor& w, const ConvOptions& options = {});
 // Transposed convolution: x (N, …, C), w (k…, O, C) as conv's weight from O to C; output size (size-1)*stride - 2*padding + dilation*(k-1) + output_padding + 1.
 Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& bias = {}, const ConvOptions& options = {}, const Extent& output_padding = 0);
 
@@ -186,8 +188,6 @@ NormPoolResult batch_norm_max_pool(const Tensor& x, const Tensor& scale, const T
 // conv(relu(batch_norm(x)), w): where the convolution's kernel can normalise what it reads, that is neither written nor kept. The same bits.
 NormResult batch_norm_conv(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& w, const ConvOptions& options = {},
                            double epsilon = 1e-5);
-// conv(concat({a, b}, -1), w): where the convolution's kernels can read both as they lie, without the copy. The same bits.
-Tensor concat_conv(const Tensor& a, const Tensor& b, const Tensor& w, const ConvOptions& options = {});
 Tensor batch_norm_eval(const Tensor& x, const Tensor& scale, const Tensor& shift, const Tensor& mean, const Tensor& variance, double epsilon = 1e-5);
 Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);     // over the last axis
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);

@@ -3,7 +3,8 @@
 //
 // The sums are 4 times the size of w: with many channels no cache holds them. Then a job has one part of the positions, of the inputs'
 // channels and of the outputs'; V is made again for each part of the outputs and Z for each part of the inputs, so that square parts cost
-// least: 256 -> 256 channels in parts of the inputs alone take a sixth longer.
+// least. 256 -> 256 channels at 32 x 32 on Zen 4: 190 % of the peak in parts of the inputs alone, 202 % in square ones with all blocks at
+// once that the cache holds.
 #include <unistd.h>
 
 #include <limits>

@@ -54,6 +54,8 @@ TEST_CASE("winograd: channels in parts and panels") {
     for (int64_t O : {3, 6, 10, 20, 28, 72}) check_all({1, 1, 6, 7, C}, 1, O, {0, 1, 1});
   check_all({1, 1, 9, 10, 150}, 1, 33, {0, 1, 1});
   check_all({1, 1, 6, 10, 33}, 1, 280, {0, 1, 1});
+  check_all({1, 1, 5, 9, 200}, 1, 184, {0, 1, 1});
+  check_all({1, 2, 5, 6, 72}, 2, 90, {1, 1, 1});
 }
 
 TEST_CASE("winograd: volumes") {
