@@ -87,13 +87,17 @@ namespace {
 void run_conv(const ConvArgs& a) { is_flat(a) ? kernels::conv2d(a) : kernels::conv3d(a); }
 void run_weight(const ConvArgs& a) { is_flat(a) ? kernels::conv2d_weight(a) : kernels::conv3d_weight(a); }
 
+Tensor sum_of_pixels(const Tensor& g) {
+  Axes pixels;
+  for (int64_t i = 0; i + 1 < g.rank(); i++) pixels.push_back(i);
+  return sum(g, pixels);
+}
+
 // w's and the bias's gradients, from one pass over the data where the gradients themselves are not differentiated.
 std::pair<Tensor, Tensor> weight_gradients(const Tensor& x, const Tensor& g, const Shape& w_shape, const ConvOptions& o, bool wants_w,
                                            bool wants_bias) {
-  Axes pixels;
-  for (int64_t i = 0; i + 1 < g.rank(); i++) pixels.push_back(i);
-  if (!wants_w) return {Tensor{}, wants_bias ? sum(g, pixels) : Tensor{}};
-  if (!wants_bias || will_record(x, g)) return {conv_weight(x, g, w_shape, o), wants_bias ? sum(g, pixels) : Tensor{}};
+  if (!wants_w) return {Tensor{}, wants_bias ? sum_of_pixels(g) : Tensor{}};
+  if (!wants_bias || will_record(x, g)) return {conv_weight(x, g, w_shape, o), wants_bias ? sum_of_pixels(g) : Tensor{}};
   const Tensor w(w_shape, g.dtype(), g.device()), bias({g.dim(-1)}, g.dtype(), g.device());
   run_weight(conv_arguments(x, w, g, o, bias));
   return {w, bias};
@@ -300,12 +304,10 @@ Tensor up_conv(const Tensor& x, const Tensor& w, const Tensor& bias, const Shape
   const auto volume = [](const Tensor& t) { return t.detach().view(with_3_spatial("conv_transpose", t.shape())); };
   kernels::up_conv({volume(x), w.detach().view(weight_5d(w.shape())), volume(y), 0, bias.detach()});
   if (!will_record(x, w, bias)) return y;
-  Axes pixels;
-  for (int64_t i = 0; i + 1 < y.rank(); i++) pixels.push_back(i);
   return differentiable("conv_transpose", y,
                         {{x, [w = Saved(w, "weight"), o](const Tensor& g) { return conv(g, *w, {}, o); }},
                          {w, [x = Saved(x), w_shape = w.shape(), o](const Tensor& g) { return conv_weight(g, *x, w_shape, o); }},
-                         {bias, [pixels](const Tensor& g) { return sum(g, pixels); }}},
+                         {bias, sum_of_pixels}},
                         [&] { return attributes_of(o); });
 }
 

@@ -122,10 +122,6 @@ constexpr Implementation<ConvArgs> weight[] = {{"bf16", bf16::fits, bf16::weight
                                                {"rows", rows::fits, rows::weight, rows::weight_cost},
                                                {"reference", reference::fits, reference::weight}};
 
-}  // namespace
-
-namespace {
-
 bool is_flat(const ConvArgs& a) { return a.x.dim(1) == 1 && a.w.dim(0) == 1; }
 bool chooses(const Kernel<ConvArgs>& kernel, const ConvArgs& a, void (*one)(const ConvArgs&), void (*other)(const ConvArgs&)) {
   const auto run = kernel.choose(a).run;
