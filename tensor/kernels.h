@@ -125,6 +125,10 @@ struct UpConvArgs {
   Tensor packed = {};  // w, as pack() of the entry that runs made it
 };
 extern Kernel<UpConvArgs> up_conv;
+// Whether the windows of a transposed convolution lie so in one direction, from x to y pixels.
+constexpr bool side_by_side(int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, int64_t x, int64_t y) {
+  return stride == kernel && padding == 0 && dilation == 1 && y == x * kernel;
+}
 
 // ---- pooling -------------------------------------------------------------------------------------------------------------------------
 // x (N, D, H, W, C), y (N, Do, Ho, Wo, C), index like y (i32): where in the D*H*W positions of its image a maximum was found (the first one;

@@ -285,15 +285,14 @@ Tensor concat_conv(const Tensor& a, const Tensor& b, const Tensor& w, const Conv
 
 namespace {
 
-// Whether a transposed convolution writes windows side by side, as kernels::up_conv does: stride = kernel, no padding, nothing left over.
-bool side_by_side(const Tensor& x, const Tensor& w, const Tensor& bias, const Shape& y, const ConvOptions& o) {
+// Whether kernels::up_conv does a transposed convolution.
+bool fits_up_conv(const Tensor& x, const Tensor& w, const Tensor& bias, const Shape& y, const ConvOptions& o) {
   const ConvGeometry g = geometry_of(o, w.shape());
   bool yes = !observed() && x.device() == Device::cpu && precision() == Precision::f32 && o.groups == 1 && x.dtype() == w.dtype() &&
              x.dtype() == bias.dtype() && bias.shape() == Shape{y.back()} && w.device() == x.device() && bias.device() == x.device();
   for (int64_t d = 0; d + 2 < w.rank(); d++) {
     const auto k = static_cast<size_t>(d + 5 - w.rank());
-    yes = yes && g.stride[k] == w.dim(d) && g.padding[k] == 0 && g.dilation[k] == 1 &&
-          y[static_cast<size_t>(d) + 1] == x.dim(d + 1) * w.dim(d);
+    yes = yes && kernels::side_by_side(w.dim(d), g.stride[k], g.padding[k], g.dilation[k], x.dim(d + 1), y[static_cast<size_t>(d) + 1]);
   }
   return yes;
 }
@@ -334,7 +333,7 @@ Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, cons
   }
   shape.push_back(w.dim(-2) * o.groups);
   if (!bias) return conv_input(x, w, shape, o);
-  return side_by_side(x, w, bias, shape, o) ? up_conv(x, w, bias, shape, o) : conv_input(x, w, shape, o) + bias;
+  return fits_up_conv(x, w, bias, shape, o) ? up_conv(x, w, bias, shape, o) : conv_input(x, w, shape, o) + bias;
 }
 
 }  // namespace sono

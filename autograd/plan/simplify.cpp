@@ -312,7 +312,7 @@ void reuse_operands(Graph& g) {
 
 }  // namespace
 
-// Windows side by side: stride = kernel, no padding, nothing left over, and nothing after it but a ReLU.
+// Windows side by side, and nothing after it but a ReLU.
 bool writes_windows(const Graph& g, const Call& c) {
   using kernels::Activation;
   if (!is_transposed_conv(c) || integer(c.attributes, "groups", 1) != 1 || (c.activation != Activation::none && c.activation != Activation::relu))
@@ -323,7 +323,7 @@ bool writes_windows(const Graph& g, const Call& c) {
     return sizes[sizes.size() == 1 ? 0 : d];
   };
   for (size_t d = 0; d + 2 < w.size(); d++)
-    if (each("stride", d) != w[d] || each("padding", d) != 0 || each("dilation", d) != 1 || y[d + 1] != x[d + 1] * w[d]) return false;
+    if (!kernels::side_by_side(w[d], each("stride", d), each("padding", d), each("dilation", d), x[d + 1], y[d + 1])) return false;
   return true;
 }
 

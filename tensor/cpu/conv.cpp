@@ -4,6 +4,7 @@
 //   bf16        operands rounded to bf16, any geometry, where precision() says so (bf16_conv.cpp)
 //   winograd4   3 x 3 (and kD x 3 x 3), stride 1, f32: F(4x4, 3x3), a quarter of the multiplications (conv_winograd.cpp)
 //   winograd2   the same by F(2x2, 3x3), for small images
+//   winograd_stride2  3 x 3, stride 2, f32: by the four phases of x, 81 multiplications of 144 (conv_winograd_stride2.cpp)
 //   narrow      one to three channels by 3, 5 or 7 taps, f32: the taps in registers (conv_narrow.cpp)
 //   depthwise   as many groups as channels, f32: vectors over channels (conv_depthwise.cpp)
 //   rows        matrix products over overlapping rows, any geometry, f32 (conv_rows.cpp)
@@ -99,24 +100,39 @@ void weight(const ConvArgs& a) {
 
 }  // namespace reference
 
-constexpr Implementation<ConvArgs> forward[] = {
-    {"bf16", bf16::fits, bf16::forward, nullptr, bf16::pack_forward},
-    {"winograd4", winograd::fits<4>, winograd::forward<4>, winograd::forward_cost<4>, winograd::pack<4>},
-    {"winograd2", winograd::fits<2>, winograd::forward<2>, winograd::forward_cost<2>, winograd::pack<2>},
-    {"narrow", narrow::fits, narrow::forward, narrow::cost, narrow::pack},
-    {"depthwise", depthwise::fits, depthwise::forward, depthwise::cost},
-    {"rows", rows::fits, rows::forward, rows::forward_cost, rows::pack},
-    {"reference", reference::fits, reference::forward}};
-constexpr Implementation<ConvArgs> input[] = {
-    {"bf16", bf16::fits, bf16::input, nullptr, bf16::pack_input},
-    {"winograd4", winograd::fits<4>, winograd::input<4>, winograd::input_cost<4>, winograd::pack_input<4>},
-    {"winograd2", winograd::fits<2>, winograd::input<2>, winograd::input_cost<2>, winograd::pack_input<2>},
-    {"depthwise", depthwise::fits, depthwise::input, depthwise::cost},
-    {"rows", rows::fits, rows::input, rows::input_cost, rows::pack_input},
-    {"reference", reference::fits, reference::input}};
+using winograd::Algorithm;
+template <Algorithm A>
+constexpr Implementation<ConvArgs> winograd_forward(const char* name) {
+  return {name, winograd::fits<A>, winograd::forward<A>, winograd::forward_cost<A>, winograd::pack<A>};
+}
+template <Algorithm A>
+constexpr Implementation<ConvArgs> winograd_input(const char* name) {
+  return {name, winograd::fits<A>, winograd::input<A>, winograd::input_cost<A>, winograd::pack_input<A>};
+}
+template <Algorithm A>
+constexpr Implementation<ConvArgs> winograd_weight(const char* name) {
+  return {name, winograd::fits<A>, winograd::weight<A>, winograd::weight_cost<A>};
+}
+
+constexpr Implementation<ConvArgs> forward[] = {{"bf16", bf16::fits, bf16::forward, nullptr, bf16::pack_forward},
+                                                winograd_forward<Algorithm::tiles4>("winograd4"),
+                                                winograd_forward<Algorithm::tiles2>("winograd2"),
+                                                winograd_forward<Algorithm::stride2>("winograd_stride2"),
+                                                {"narrow", narrow::fits, narrow::forward, narrow::cost, narrow::pack},
+                                                {"depthwise", depthwise::fits, depthwise::forward, depthwise::cost},
+                                                {"rows", rows::fits, rows::forward, rows::forward_cost, rows::pack},
+                                                {"reference", reference::fits, reference::forward}};
+constexpr Implementation<ConvArgs> input[] = {{"bf16", bf16::fits, bf16::input, nullptr, bf16::pack_input},
+                                              winograd_input<Algorithm::tiles4>("winograd4"),
+                                              winograd_input<Algorithm::tiles2>("winograd2"),
+                                              winograd_input<Algorithm::stride2>("winograd_stride2"),
+                                              {"depthwise", depthwise::fits, depthwise::input, depthwise::cost},
+                                              {"rows", rows::fits, rows::input, rows::input_cost, rows::pack_input},
+                                              {"reference", reference::fits, reference::input}};
 constexpr Implementation<ConvArgs> weight[] = {{"bf16", bf16::fits, bf16::weight},
-                                               {"winograd4", winograd::fits<4>, winograd::weight<4>, winograd::weight_cost<4>},
-                                               {"winograd2", winograd::fits<2>, winograd::weight<2>, winograd::weight_cost<2>},
+                                               winograd_weight<Algorithm::tiles4>("winograd4"),
+                                               winograd_weight<Algorithm::tiles2>("winograd2"),
+                                               winograd_weight<Algorithm::stride2>("winograd_stride2"),
                                                {"narrow", narrow::fits, narrow::weight, narrow::cost},
                                                {"depthwise", depthwise::fits, depthwise::weight, depthwise::cost},
                                                {"rows", rows::fits, rows::weight, rows::weight_cost},
@@ -131,13 +147,14 @@ bool chooses(const Kernel<ConvArgs>& kernel, const ConvArgs& a, void (*one)(cons
 }  // namespace
 
 bool conv_takes_norm(const ConvArgs& a) {
-  return a.y.device() == Device::cpu && chooses(is_flat(a) ? conv2d : conv3d, a, winograd::forward<4>, winograd::forward<2>) &&
-         chooses(is_flat(a) ? conv2d_weight : conv3d_weight, a, winograd::weight<4>, winograd::weight<2>);
+  return a.y.device() == Device::cpu &&
+         chooses(is_flat(a) ? conv2d : conv3d, a, winograd::forward<Algorithm::tiles4>, winograd::forward<Algorithm::tiles2>) &&
+         chooses(is_flat(a) ? conv2d_weight : conv3d_weight, a, winograd::weight<Algorithm::tiles4>, winograd::weight<Algorithm::tiles2>);
 }
 
 bool conv_takes_more(const ConvArgs& a, int64_t first) {
   return first % 16 == 0 && conv_takes_norm(a) &&
-         chooses(is_flat(a) ? conv2d_input : conv3d_input, a, winograd::input<4>, winograd::input<2>);
+         chooses(is_flat(a) ? conv2d_input : conv3d_input, a, winograd::input<Algorithm::tiles4>, winograd::input<Algorithm::tiles2>);
 }
 
 void activate(Activation activation, float* y, int64_t n) {

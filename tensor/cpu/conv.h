@@ -35,16 +35,17 @@ double input_cost(const ConvArgs& a);
 double weight_cost(const ConvArgs& a);
 }  // namespace rows
 
-namespace winograd {  // conv_winograd*.cpp: 3 x 3 (and kD x 3 x 3), stride 1, by F(Tile x Tile, 3 x 3); Tile is 4 or 2
-template <int Tile> bool fits(const ConvArgs& a);
-template <int Tile> void forward(const ConvArgs& a);
-template <int Tile> void input(const ConvArgs& a);
-template <int Tile> void weight(const ConvArgs& a);
-template <int Tile> Tensor pack(const ConvArgs& a);
-template <int Tile> Tensor pack_input(const ConvArgs& a);
-template <int Tile> double forward_cost(const ConvArgs& a);
-template <int Tile> double input_cost(const ConvArgs& a);
-template <int Tile> double weight_cost(const ConvArgs& a);
+namespace winograd {  // conv_winograd*.cpp: 3 x 3, and with stride 1 kD x 3 x 3
+enum class Algorithm : uint8_t { tiles4, tiles2, stride2 };  // F(4x4, 3x3), F(2x2, 3x3); stride 2 by F(4x4, 2x2)
+template <Algorithm A> bool fits(const ConvArgs& a);
+template <Algorithm A> void forward(const ConvArgs& a);
+template <Algorithm A> void input(const ConvArgs& a);
+template <Algorithm A> void weight(const ConvArgs& a);
+template <Algorithm A> Tensor pack(const ConvArgs& a);
+template <Algorithm A> Tensor pack_input(const ConvArgs& a);
+template <Algorithm A> double forward_cost(const ConvArgs& a);
+template <Algorithm A> double input_cost(const ConvArgs& a);
+template <Algorithm A> double weight_cost(const ConvArgs& a);
 }  // namespace winograd
 
 }  // namespace sono::kernels

@@ -9,9 +9,9 @@
 // Where the convolution reads a norm's output, rows of x are normalised into the first-level cache on their way to V (InputNorm): the
 // normalised image is neither written nor kept. U-Net's step takes as long, and 8 % less memory. And where it reads two images joined along
 // their channels, it reads both as they lie, and the gradient of x is written to two (ConvArgs::more): the join is never made.
-// The gradient of x is the same with mirrored, transposed weights; that of w is in conv_winograd_weight.cpp.
+// The gradient of x is the same with mirrored, transposed weights; that of w is in conv_winograd_weight.cpp. Stride 2 is brought to this by
+// conv_winograd_stride2.cpp.
 #include "tensor/cpu/conv_winograd.h"
-#include "tensor/cpu/conv.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/parallel.h"
 
@@ -23,13 +23,14 @@ using cpu::scratch, cpu::simd;
 // Transformed weights (kD, O / 16, position, C + 1, 16).
 int64_t weight_block(const Winograd& f, int64_t C) { return f.positions * (C + 1) * 16; }
 
-Tensor transform_weights(const Winograd& f, const float* w, int64_t kD, int64_t C, int64_t O) {
-  const int64_t blocks = sixteens(O), size = weight_block(f, C);
-  const Tensor u({kD * blocks * size});
-  parallel_for(kD * blocks, std::max<int64_t>(1, 512 / C), [&](int64_t first, int64_t last) {
+// w: kD times the taps, each (C, O), or null.
+Tensor transform_weights(const Winograd& f, const Shapes& s, const std::vector<const float*>& w) {
+  const int64_t blocks = sixteens(s.O), size = weight_block(f, s.C), taps = f.taps * f.taps;
+  const Tensor u({s.kD * blocks * size});
+  parallel_for(s.kD * blocks, std::max<int64_t>(1, 512 / s.C), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
-      const int64_t o = i % blocks * 16;
-      f.weight(w + i / blocks * 9 * C * O + o, C * O, C, std::min<int64_t>(16, O - o), O, u.data<float>() + i * size);
+      const int64_t plane = i / blocks, o = i % blocks * 16;
+      f.weight(w.data() + plane * taps, o, std::min<int64_t>(16, s.O - o), s.C, s.O, s.without_of(plane), u.data<float>() + i * size);
     }
   });
   return u;
@@ -49,6 +50,7 @@ struct Job {
   int64_t plane_floats = sixteens(s.C) * f.block, panel = simd().winograd_columns;
   float *v = scratch(0, s.kD*plane_floats), *m = scratch(1, panel / 16 * f.block);  // v: of the last kD planes
   std::vector<const float*> vs = {}, us = {};
+  std::vector<uint64_t> without = {};
   std::vector<cpu::Ahead> ahead = {};
 
   int64_t start(int64_t d) const { return std::max<int64_t>(0, d - s.padding[0]); }  // the first plane of x that plane d reads
@@ -65,10 +67,12 @@ struct Job {
   // Channels [o, o + columns) of a block in plane d, from planes of x up to `ready`.
   void multiply(int64_t block, int64_t d, int64_t ready, int64_t o, int64_t columns) {
     const int64_t weights = weight_block(f, s.C), tap_floats = sixteens(s.O) * weights;
-    vs.clear(), us.clear(), ahead.clear();
+    vs.clear(), us.clear(), without.clear(), ahead.clear();
     for (int64_t plane = start(d); plane < ready; plane++) {
       vs.push_back(v + plane % s.kD * plane_floats);
-      us.push_back(u + (plane - d + s.padding[0]) * tap_floats + o / 16 * weights);
+      const int64_t tap = plane - d + s.padding[0];
+      us.push_back(u + tap * tap_floats + o / 16 * weights);
+      without.push_back(s.without_of(tap));
     }
     blocks.output_ahead(y, block, d, o, columns, ahead);
     if (o + panel >= last) {
@@ -78,8 +82,8 @@ struct Job {
         blocks.input_ahead(x, block + 1 < last_block ? block + 1 : first_block + (last_block - first_block) * threads(), start(first_plane),
                            ahead);
     }
-    simd().winograd_products({f.positions, vs.data(), us.data(), static_cast<int64_t>(vs.size()), s.C, blocks.tiles_of(block), columns,
-                              weights, m, ahead.data(), static_cast<int64_t>(ahead.size())});
+    simd().winograd_products({f.positions, vs.data(), us.data(), s.strided() ? without.data() : nullptr, static_cast<int64_t>(vs.size()),
+                              s.C, blocks.tiles_of(block), columns, weights, m, ahead.data(), static_cast<int64_t>(ahead.size())});
     blocks.output(m, block, d, o, columns, bias, activation, y);
   }
 };
@@ -117,60 +121,66 @@ void convolve(const Winograd& f, const Shapes& s, const Image& x, const InputNor
 
 }  // namespace
 
-template <int Tile>
+template <Algorithm A>
 bool fits(const ConvArgs& a) {
   const auto& [stride, padding, dilation, groups] = a.geometry;
-  return a.y.dtype() == Dtype::f32 && a.w.dim(1) == 3 && a.w.dim(2) == 3 && groups == 1 && stride == std::array<int64_t, 3>{1, 1, 1} &&
-         dilation == stride && padding[0] < a.w.dim(0) && padding[1] < 3 && padding[2] < 3 && (!a.more || a.x.dim(4) % 16 == 0);
+  if (a.y.dtype() != Dtype::f32 || a.w.dim(1) != 3 || a.w.dim(2) != 3 || groups != 1 || dilation != std::array<int64_t, 3>{1, 1, 1} ||
+      padding[1] > 2 || padding[2] > 2)
+    return false;
+  if constexpr (A == Algorithm::stride2)
+    return stride[1] == 2 && stride[2] == 2 && a.plain() && a.x.dim(1) == 1 && a.w.dim(0) == 1 && padding[0] == 0;
+  return stride == dilation && padding[0] < a.w.dim(0) && (!a.more || a.x.dim(4) % 16 == 0);
 }
 
-template <int Tile>
+template <Algorithm A>
 void forward(const ConvArgs& a) {
   if (a.y.size() == 0) return;
-  convolve(algorithm<Tile>(), forward_shapes(a, Tile), Image(a.x, a.more), a.norm, a.packed ? a.packed : pack<Tile>(a),
+  convolve(algorithm<A>(), forward_shapes<A>(a), Image(a.x, a.more), a.norm, a.packed ? a.packed : pack<A>(a),
            a.bias ? a.bias.data<float>() : nullptr, a.activation, Image(a.y));
 }
 
-template <int Tile>
+template <Algorithm A>
 void input(const ConvArgs& a) {
   if (a.x.size() == 0) return;
-  convolve(algorithm<Tile>(), input_shapes(a, Tile), Image(a.y), {}, a.packed ? a.packed : pack_input<Tile>(a), nullptr, Activation::none,
+  convolve(algorithm<A>(), input_shapes<A>(a), Image(a.y), {}, a.packed ? a.packed : pack_input<A>(a), nullptr, Activation::none,
            Image(a.x, a.more));
 }
 
-template <int Tile>
+template <Algorithm A>
 Tensor pack(const ConvArgs& a) {
-  return transform_weights(algorithm<Tile>(), a.w.data<float>(), a.w.dim(0), a.w.dim(3), a.w.dim(4));
+  const float* w = a.w.data<float>();
+  return transform_weights(algorithm<A>(), forward_shapes<A>(a), taps_at(w, a.w.dim(3) * a.w.dim(4), forward_taps<A>(a)));
 }
 
-// Mirrored and transposed.
-template <int Tile>
+template <Algorithm A>
 Tensor pack_input(const ConvArgs& a) {
   const int64_t C = a.w.dim(3), O = a.w.dim(4), taps = a.w.dim(0) * 9;
-  const Tensor mirrored({taps, O, C});
+  const Tensor transposed({taps, O, C});
   for (int64_t tap = 0; tap < taps; tap++)
-    simd().transpose(a.w.data<float>() + (taps - 1 - tap) * C * O, O, C, O, mirrored.data<float>() + tap * C * O, C);
-  return transform_weights(algorithm<Tile>(), mirrored.data<float>(), a.w.dim(0), O, C);
+    simd().transpose(a.w.data<float>() + tap * C * O, O, C, O, transposed.data<float>() + tap * C * O, C);
+  const float* w = transposed.data<float>();
+  return transform_weights(algorithm<A>(), input_shapes<A>(a), taps_at(w, C * O, input_taps<A>(a)));
 }
 
-template <int Tile>
+template <Algorithm A>
 double forward_cost(const ConvArgs& a) {
-  return convolution_cost(algorithm<Tile>(), forward_shapes(a, Tile), !a.packed);
+  return convolution_cost(algorithm<A>(), forward_shapes<A>(a), !a.packed);
 }
-template <int Tile>
+template <Algorithm A>
 double input_cost(const ConvArgs& a) {
-  return convolution_cost(algorithm<Tile>(), input_shapes(a, Tile), !a.packed);
+  return convolution_cost(algorithm<A>(), input_shapes<A>(a), !a.packed);
 }
 
-#define SONO_WINOGRAD(Tile)                            \
-  template bool fits<Tile>(const ConvArgs&);           \
-  template void forward<Tile>(const ConvArgs&);        \
-  template void input<Tile>(const ConvArgs&);          \
-  template Tensor pack<Tile>(const ConvArgs&);         \
-  template Tensor pack_input<Tile>(const ConvArgs&);   \
-  template double forward_cost<Tile>(const ConvArgs&); \
-  template double input_cost<Tile>(const ConvArgs&);
-SONO_WINOGRAD(4)
-SONO_WINOGRAD(2)
+#define SONO_WINOGRAD(A)                            \
+  template bool fits<A>(const ConvArgs&);           \
+  template void forward<A>(const ConvArgs&);        \
+  template void input<A>(const ConvArgs&);          \
+  template Tensor pack<A>(const ConvArgs&);         \
+  template Tensor pack_input<A>(const ConvArgs&);   \
+  template double forward_cost<A>(const ConvArgs&); \
+  template double input_cost<A>(const ConvArgs&);
+SONO_WINOGRAD(Algorithm::tiles4)
+SONO_WINOGRAD(Algorithm::tiles2)
+SONO_WINOGRAD(Algorithm::stride2)
 
 }  // namespace sono::kernels::winograd

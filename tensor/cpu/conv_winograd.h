@@ -1,8 +1,10 @@
 #pragma once
-// What conv_winograd.cpp and conv_winograd_weight.cpp share: the sizes, and the transforms of a block of tiles.
+// What the files conv_winograd*.cpp share: the sizes, and the transforms of a block of tiles.
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
+#include "tensor/cpu/conv.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/cpu/simd.h"
 #include "tensor/kernels.h"
@@ -11,26 +13,61 @@ namespace sono::kernels::winograd {
 
 using cpu::Winograd, cpu::WinogradRun;
 
-template <int Tile>
+template <Algorithm A>
 const Winograd& algorithm() {
-  return Tile == 4 ? *cpu::simd().winograd4 : *cpu::simd().winograd2;
+  return A == Algorithm::tiles4 ? *cpu::simd().winograd4 : A == Algorithm::tiles2 ? *cpu::simd().winograd2 : *cpu::simd().winograd_stride2;
 }
 
 inline int64_t sixteens(int64_t channels) { return (channels + 15) / 16; }
 
-// y (N, Do, Ho, Wo, O), cut into tiles, over x (N, D, H, W, C) that starts at -padding.
+// The pixels of a plane as tiles see them: all of its plane, or every second one of every second row. Distances are in pixels.
+struct Plane {
+  int64_t first, rows, columns;  // the first pixel's place in its image; how many there are
+  int64_t row, column;           // from one row, and one column, to the next
+  int64_t top, left;             // rows and columns that tiles see before the first pixel
+};
+
+// y (N, Do, Ho, Wo, O), cut into tiles, over x (N, D, H, W, C) that starts at -padding. With a stride of 2 (conv_winograd_stride2.cpp) the
+// side that has it has four planes, each a phase of the one plane of its tensor.
 struct Shapes {
   int64_t N, D, H, W, C, Do, Ho, Wo, O, kD;
   std::array<int64_t, 3> padding;
-  int64_t tile, down = (Ho + tile - 1) / tile, across = (Wo + tile - 1) / tile;
+  int64_t tile, x_stride = 1, y_stride = 1;
+  std::array<uint64_t, 4> without = {};  // with a stride: per plane of the kernel, the positions where it is zero, a bit each
+  int64_t down = ((Ho + y_stride - 1) / y_stride + tile - 1) / tile, across = ((Wo + y_stride - 1) / y_stride + tile - 1) / tile;
   int64_t tiles() const { return N * down * across; }  // of one plane of each image
+  bool strided() const { return x_stride > 1 || y_stride > 1; }
+  uint64_t without_of(int64_t tap) const { return strided() ? without[static_cast<size_t>(tap)] : 0; }
+  int64_t x_pixels() const { return D * H * W / (x_stride * x_stride); }
+  int64_t y_pixels() const { return Do * Ho * Wo / (y_stride * y_stride); }
+  Plane x_plane(int64_t p) const {
+    return x_stride == 1 ? Plane{p * H * W, H, W, W, 1, padding[1], padding[2]} : phase(p, H, W, padding[1], padding[2]);
+  }
+  Plane y_plane(int64_t p) const { return y_stride == 1 ? Plane{p * Ho * Wo, Ho, Wo, Wo, 1, 0, 0} : phase(p, Ho, Wo, 0, 0); }
+  // Phase p = 2 a + b: the pixels (2 i + a - top, 2 j + b - left) of H x W.
+  static Plane phase(int64_t p, int64_t H, int64_t W, int64_t top, int64_t left) {
+    const int64_t a = p / 2, b = p % 2, i = std::max<int64_t>(0, top - a + 1) / 2, j = std::max<int64_t>(0, left - b + 1) / 2;
+    const int64_t row = 2 * i + a - top, column = 2 * j + b - left;
+    return {row * W + column, (H - row + 1) / 2, (W - column + 1) / 2, 2 * W, 2, i, j};
+  }
 };
 
-inline Shapes forward_shapes(const ConvArgs& a, int64_t tile) {
+namespace stride2 {  // conv_winograd_stride2.cpp
+Shapes forward_shapes(const ConvArgs& a);
+Shapes input_shapes(const ConvArgs& a);
+std::vector<int64_t> forward_taps();
+std::vector<int64_t> input_taps(const ConvArgs& a);
+}  // namespace stride2
+
+template <Algorithm A>
+Shapes forward_shapes(const ConvArgs& a) {
+  if constexpr (A == Algorithm::stride2) return stride2::forward_shapes(a);
   return {a.x.dim(0), a.x.dim(1), a.x.dim(2), a.x.dim(3), a.w.dim(3),         a.y.dim(1),
-          a.y.dim(2), a.y.dim(3), a.y.dim(4), a.w.dim(0), a.geometry.padding, tile};
+          a.y.dim(2), a.y.dim(3), a.y.dim(4), a.w.dim(0), a.geometry.padding, A == Algorithm::tiles4 ? 4 : 2};
 }
-inline Shapes input_shapes(const ConvArgs& a, int64_t tile) {
+template <Algorithm A>
+Shapes input_shapes(const ConvArgs& a) {
+  if constexpr (A == Algorithm::stride2) return stride2::input_shapes(a);
   const auto& p = a.geometry.padding;
   return {a.x.dim(0),
           a.y.dim(1),
@@ -43,7 +80,30 @@ inline Shapes input_shapes(const ConvArgs& a, int64_t tile) {
           a.w.dim(3),
           a.w.dim(0),
           {a.w.dim(0) - 1 - p[0], 2 - p[1], 2 - p[2]},
-          tile};
+          A == Algorithm::tiles4 ? 4 : 2};
+}
+
+// Which tap of w each of kD times taps^2 taps of the transformed kernel is; none: -1. Those of the gradient of x are mirrored.
+template <Algorithm A>
+std::vector<int64_t> forward_taps(const ConvArgs& a) {
+  if constexpr (A == Algorithm::stride2) return stride2::forward_taps();
+  std::vector<int64_t> taps(static_cast<size_t>(a.w.dim(0)) * 9);
+  std::iota(taps.begin(), taps.end(), 0);
+  return taps;
+}
+template <Algorithm A>
+std::vector<int64_t> input_taps(const ConvArgs& a) {
+  if constexpr (A == Algorithm::stride2) return stride2::input_taps(a);
+  std::vector<int64_t> taps = forward_taps<A>(a);
+  std::reverse(taps.begin(), taps.end());
+  return taps;
+}
+// Where the numbered taps of w are, of `size` floats each; none: null.
+template <class T>
+std::vector<T*> taps_at(T* w, int64_t size, const std::vector<int64_t>& numbers) {
+  std::vector<T*> taps;
+  for (int64_t n : numbers) taps.push_back(n < 0 ? nullptr : w + n * size);
+  return taps;
 }
 
 // Where the channels of an image lie: all in one tensor, or the first ones (a multiple of 16) in one and the others in another.
@@ -96,31 +156,37 @@ struct Blocks {
 
   // What input() of a block will read (but rows that the tiles above have read), gradient() will read, output() will write.
   void input_ahead(const Image& x, int64_t block, int64_t plane, std::vector<cpu::Ahead>& list) const {
-    if (block >= count() || plane >= s.D) return;
+    if (block >= count() || plane >= s.D || (s.x_stride > 1 && plane > 0)) return;  // the phases share their cache lines
+    const int64_t step = f.tile * s.x_stride, first_row = s.x_stride == 1 ? plane * s.H : 0;
     for_each_run(s, block * tiles, tiles_of(block), s.across, [&](const Run& r) {
-      const int64_t row = std::max<int64_t>(0, r.row - s.padding[1] + 2), rows = std::min(f.tile, s.H - row);
-      const int64_t column = std::clamp<int64_t>(r.column - s.padding[2], 0, s.W), columns = std::min(r.tiles * f.tile, s.W - column);
+      const int64_t row = std::max<int64_t>(0, r.row * s.x_stride - s.padding[1] + 2), rows = std::min(step, s.H - row);
+      const int64_t column = std::clamp<int64_t>(r.column * s.x_stride - s.padding[2], 0, s.W),
+                    columns = std::min(r.tiles * step, s.W - column);
       x.for_each(0, s.C, [&](const Image::Part& p, int64_t, int64_t) {
-        for (int64_t i = 0; i < rows; i++)
-          list.push_back(
-              {p.data + (((r.image * s.D + plane) * s.H + row + i) * s.W + column) * p.channels, (columns * p.channels + 15) / 16, 16});
+        const float* at = p.data + (r.image * s.x_pixels() + (first_row + row) * s.W + column) * p.channels;
+        for (int64_t i = 0; i < rows; i++) list.push_back({at + i * s.W * p.channels, (columns * p.channels + 15) / 16, 16});
       });
     });
   }
   void output_ahead(const Image& y, int64_t block, int64_t plane, int64_t o, int64_t channels, std::vector<cpu::Ahead>& list) const {
     if (block >= count()) return;
+    const Plane pixels = s.y_plane(plane);
     for_each_run(s, block * tiles, tiles_of(block), s.across, [&](const Run& r) {
-      const int64_t columns = std::min(r.tiles * f.tile, s.Wo - r.column);
+      const int64_t columns = std::min(r.tiles * f.tile, pixels.columns - r.column);
       y.for_each(o, o + channels, [&](const Image::Part& p, int64_t from, int64_t to) {
-        for (int64_t i = 0; i < std::min(f.tile, s.Ho - r.row); i++) {
-          const float* at = p.data + (((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo + r.column) * p.channels;
-          if (to - from == p.channels)
+        for (int64_t i = 0; i < std::min(f.tile, pixels.rows - r.row); i++) {
+          const float* at = pixel(p, s.y_pixels(), pixels, r.image, r.row + i, r.column);
+          if (to - from == p.channels && pixels.column == 1)
             list.push_back({at, (columns * p.channels + 15) / 16, 16});
           else
-            for (int64_t c = from; c < to; c += 16) list.push_back({at + c, columns, p.channels});
+            for (int64_t c = from; c < to; c += 16) list.push_back({at + c, std::max<int64_t>(0, columns), p.channels * pixels.column});
         }
       });
     });
+  }
+  // Row i and column j of a plane, channel 0.
+  static float* pixel(const Image::Part& p, int64_t image_pixels, const Plane& plane, int64_t image, int64_t i, int64_t j) {
+    return p.data + (image * image_pixels + plane.first + i * plane.row + j * plane.column) * p.channels;
   }
 
   // v = the inputs of a block in one plane: `channels` of them from c on, parts [first, last) of the positions.
@@ -132,14 +198,16 @@ struct Blocks {
   void input_part(const Image::Part& x, int64_t block, int64_t plane, int64_t c, int64_t channels, int64_t first, int64_t last,
                   float* v) const {
     const int64_t C = x.channels;
+    const Plane pixels = s.x_plane(plane);
+    const bool odd_row = s.x_stride > 1 && plane / 2 == 1, odd_column = s.x_stride > 1 && plane % 2 == 1;  // of one tap
     for_each_run(s, block * tiles, tiles_of(block), longest_run(C), [&](const Run& r) {
-      WinogradRun run{{}, r.column - s.padding[2], s.W, C, r.tiles};
+      WinogradRun run{{}, r.column - pixels.left, pixels.columns, pixels.column * C, r.tiles, odd_column};
       const int64_t from = std::clamp<int64_t>(run.left, 0, s.W), seen = std::clamp(run.left + r.tiles * f.tile + 2, from, s.W) - from;
-      float* normed = norm.mean ? cpu::scratch(2, (f.tile + 2) * seen * C) : nullptr;
-      for (int64_t i = 0; i < f.tile + 2; i++) {
-        const int64_t row = r.row - s.padding[1] + i;
-        const bool inside = row >= 0 && row < s.H;
-        const float* at = inside ? x.data + ((r.image * s.D + plane) * s.H + row) * s.W * C : zeros.data<float>();
+      float* normed = norm.mean ? cpu::scratch(2, f.size * seen * C) : nullptr;
+      for (int64_t i = 0; i < f.size; i++) {
+        const int64_t row = r.row - pixels.top + i;
+        const bool inside = row >= 0 && row < pixels.rows;
+        const float* at = inside ? pixel(x, s.x_pixels(), pixels, r.image, row, 0) : zeros.data<float>();
         if (norm.mean && inside) {
           float* to = normed + i * seen * C;
           cpu::simd().normalize(at + from * C, nullptr, seen, C, norm, to);
@@ -147,15 +215,16 @@ struct Blocks {
         }
         run.rows[i] = at + c;
       }
-      f.input(run, channels, first, last, v + r.at * 16);
+      f.input(run, channels, first, odd_row ? std::min(last, f.pairs - 1) : last, v + r.at * 16);
     });
   }
   // z = the gradients of a block in one plane: `channels` of them from o on.
-  void gradient(const float* y, int64_t block, int64_t plane, int64_t o, int64_t channels, int64_t first, int64_t last, float* z) const {
+  void gradient(const Image& y, int64_t block, int64_t plane, int64_t o, int64_t channels, int64_t first, int64_t last, float* z) const {
+    const Plane pixels = s.y_plane(plane);
     for_each_run(s, block * tiles, tiles_of(block), longest_run(s.O), [&](const Run& r) {
       WinogradRun run{{}, r.column, s.Wo, s.O, r.tiles};
       for (int64_t i = 0; i < f.tile; i++)
-        run.rows[i] = (r.row + i >= s.Ho ? zeros.data<float>() : y + ((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo * s.O) + o;
+        run.rows[i] = (r.row + i >= s.Ho ? zeros.data<float>() : pixel(y.parts[0], s.y_pixels(), pixels, r.image, r.row + i, 0)) + o;
       f.gradient(run, channels, first, last, z + r.at * 16);
     });
   }
@@ -169,18 +238,19 @@ struct Blocks {
   }
   void output_part(const float* m, int64_t block, int64_t plane, int64_t o, int64_t columns, const float* bias, Activation activation,
                    const Image::Part& y) const {
-    const int64_t O = y.channels;
+    const Plane pixels = s.y_plane(plane);
+    const int64_t step = pixels.column * y.channels;
     for_each_run(s, block * tiles, tiles_of(block), s.across, [&](const Run& r) {
-      const WinogradRun run{{}, r.column, s.Wo, O, r.tiles};
+      const WinogradRun run{{}, r.column, pixels.columns, step, r.tiles};
       float* rows[4];
-      const int64_t inside = std::min(f.tile, s.Ho - r.row);
+      const int64_t inside = std::min(f.tile, pixels.rows - r.row);
       for (int64_t c = 0; c < columns; c += 16) {
-        for (int64_t i = 0; i < inside; i++) rows[i] = y.data + ((r.image * s.Do + plane) * s.Ho + r.row + i) * s.Wo * O + o + c;
+        for (int64_t i = 0; i < inside; i++) rows[i] = pixel(y, s.y_pixels(), pixels, r.image, r.row + i, 0) + o + c;
         const int64_t width = std::min<int64_t>(16, columns - c);
         f.output(m + c / 16 * f.block + r.at * 16, width, bias ? bias + c : nullptr, activation == Activation::relu, run, rows, inside);
         if (activation == Activation::sigmoid || activation == Activation::tanh)
           for (int64_t i = 0; i < inside; i++)
-            cpu::simd().activate(rows[i] + r.column * O, O, std::min(r.tiles * s.tile, s.Wo - r.column), width,
+            cpu::simd().activate(rows[i] + r.column * step, step, std::min(r.tiles * s.tile, pixels.columns - r.column), width,
                                  activation == Activation::tanh ? cpu::Epilogue::tanh : cpu::Epilogue::sigmoid);
       }
     });

@@ -9,7 +9,6 @@
 
 #include <limits>
 
-#include "tensor/cpu/conv.h"
 #include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/scratch.h"
 #include "tensor/parallel.h"
@@ -58,7 +57,7 @@ struct Cut {
     }
     channels = (blocks + parts - 1) / parts * 16, outputs = (blocks_o + parts_o - 1) / parts_o * 16;
     parts = (s.C + channels - 1) / channels, parts_o = (s.O + outputs - 1) / outputs;
-    const int64_t own = f.block * (channels / 16 + outputs / 16) / pairs;
+    const int64_t own = f.block * ((s.Do == 1 ? s.kD : 1) * channels / 16 + outputs / 16) / pairs;
     const auto batch_in = [&](int64_t floats) { return std::clamp<int64_t>(floats * 3 / 8 / own, 1, 4); };
     batch = batch_in(second_level_cache());
     const int64_t wanted = std::clamp<int64_t>(std::min(items / (2 * batch_in(cache)), (int64_t{3} << 18) / sums), 1, 16);
@@ -78,23 +77,27 @@ struct WeightJob {
   void run() const {
     const Winograd& f = blocks.f;
     const Shapes& s = blocks.s;
-    const int64_t ring = batch + s.kD - 1, v_floats = sixteens(channels) * f.block, z_floats = sixteens(outputs) * f.block;
+    // Planes of x that several of y read stay where they are, in a ring.
+    const bool shared = s.kD > 1 && s.Do > 1;
+    const int64_t ring = shared ? batch + s.kD - 1 : batch * s.kD, v_floats = sixteens(channels) * f.block,
+                  z_floats = sixteens(outputs) * f.block;
     float *v = scratch(0, ring * v_floats), *z = scratch(1, batch * z_floats);
-    const int64_t size = sums_floats(f, channels, outputs), part = f.positions / f.pairs;
+    const auto slot = [&](int64_t plane, int64_t j, int64_t top) { return shared ? plane % ring : j * s.kD + plane - top; };
+    const int64_t size = sums_floats(f, channels, outputs);
     std::vector<const float*> vs(batch), zs(batch);
     std::vector<int64_t> tiles(batch);
     std::vector<cpu::Ahead> ahead;
     int64_t item = first, ready = 0;
     do {
       int64_t n = std::min(batch, last - item);
-      if (s.kD > 1) n = std::min(n, s.Do - item % s.Do);
+      if (shared) n = std::min(n, s.Do - item % s.Do);
       for (int64_t j = 0; j < n; j++) {
         const int64_t block = (item + j) / s.Do, d = (item + j) % s.Do, top = d - s.padding[0];
-        blocks.gradient(y.parts[0].data, block, d, o, outputs, first_pair, last_pair, z + j * z_floats);
+        blocks.gradient(y, block, d, o, outputs, first_pair, last_pair, z + j * z_floats);
         if (bias) add_bias(z + j * z_floats, blocks.tiles_of(block));
-        if (s.kD == 1 || item + j == first || d == 0) ready = 0;
+        if (!shared || item + j == first || d == 0) ready = 0;
         for (ready = std::max(ready, top); ready < std::min(s.D, top + s.kD); ready++)
-          blocks.input(x, block, ready, c, channels, first_pair, last_pair, v + slot(ready, j, ring) * v_floats);
+          blocks.input(x, block, ready, c, channels, first_pair, last_pair, v + slot(ready, j, top) * v_floats);
       }
       ahead.clear();
       for (int64_t i = item + batch; i < std::min(last, item + 2 * batch); i++) {
@@ -104,34 +107,32 @@ struct WeightJob {
       for (int64_t tap = 0; tap < s.kD; tap++) {
         int64_t count = 0;
         for (int64_t j = 0; j < n; j++) {
-          const int64_t plane = (item + j) % s.Do + tap - s.padding[0];
+          const int64_t top = (item + j) % s.Do - s.padding[0], plane = top + tap;
           if (plane < 0 || plane >= s.D) continue;
-          vs[count] = v + slot(plane, j, ring) * v_floats, zs[count] = z + j * z_floats;
+          vs[count] = v + slot(plane, j, top) * v_floats, zs[count] = z + j * z_floats;
           tiles[count++] = blocks.tiles_of((item + j) / s.Do);
         }
-        simd().winograd_sums({f.positions, vs.data(), zs.data(), tiles.data(), count, channels, outputs, first_pair * part,
-                              last_pair * part, item > first, sums + tap * size, ahead.data(),
-                              tap == 0 ? static_cast<int64_t>(ahead.size()) : 0});
+        simd().winograd_sums({f.positions, vs.data(), zs.data(), s.without_of(tap), tiles.data(), count, channels, outputs,
+                              first_pair * 2 * f.size, std::min(f.positions, last_pair * 2 * f.size), item > first, sums + tap * size,
+                              ahead.data(), tap == 0 ? static_cast<int64_t>(ahead.size()) : 0});
       }
       item += n;
     } while (item < last);
   }
-  int64_t slot(int64_t plane, int64_t j, int64_t ring) const { return blocks.s.kD == 1 ? j : plane % ring; }
   // Position (1, 1) of Z is the sum of each tile.
   void add_bias(const float* z, int64_t tiles) const {
     const Winograd& f = blocks.f;
     for (int64_t k = 0; k < outputs; k += 16)
-      simd().add_column_sums(z + k / 16 * f.block + (2 * (f.tile + 2) + 2) * f.step, tiles, std::min<int64_t>(16, outputs - k), 16,
-                             bias + k);
+      simd().add_column_sums(z + k / 16 * f.block + (2 * f.size + 2) * f.step, tiles, std::min<int64_t>(16, outputs - k), 16, bias + k);
   }
 };
 
 }  // namespace
 
-template <int Tile>
+template <Algorithm A>
 void weight(const ConvArgs& a) {
-  const Winograd& f = algorithm<Tile>();
-  const Shapes s = forward_shapes(a, Tile);
+  const Winograd& f = algorithm<A>();
+  const Shapes s = forward_shapes<A>(a);
   const Blocks blocks{f, s, f.tiles, affine_of(a.norm)};
   const Image x(a.x, a.more), y(a.y);
   const int64_t items = blocks.count() * s.Do;
@@ -160,6 +161,7 @@ void weight(const ConvArgs& a) {
               .bias = sums_y ? bias_sums.data<float>() + chunk * s.O + o : nullptr}
         .run();
   });
+  const std::vector<float*> taps = taps_at(a.w.data<float>(), s.C * s.O, forward_taps<A>(a));
   parallel_for(s.kD * s.C, std::max<int64_t>(1, 1024 / s.O), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       const int64_t tap = i / s.C, c = i % s.C, part = c / cut.channels, channels = std::min(cut.channels, s.C - part * cut.channels);
@@ -167,8 +169,8 @@ void weight(const ConvArgs& a) {
         const int64_t outputs = std::min(cut.outputs, s.O - o);
         const float* from =
             sums.data<float>() + (part * cut.parts_o + o / cut.outputs) * part_floats + tap * sums_floats(f, channels, outputs);
-        f.weight_gradient(from, chunk_floats, cut.chunks, c % cut.channels, channels, outputs,
-                          a.w.data<float>() + (tap * 9 * s.C + c) * s.O + o, s.C * s.O);
+        f.weight_gradient(from, chunk_floats, cut.chunks, c % cut.channels, channels, outputs, s.without_of(tap),
+                          taps.data() + tap * f.taps * f.taps, part * cut.channels * s.O + o, s.O);
       }
     }
   });
@@ -177,14 +179,16 @@ void weight(const ConvArgs& a) {
   simd().add_column_sums(bias_sums.data<float>(), cut.chunks, s.O, s.O, a.bias.data<float>());
 }
 
-template <int Tile>
+template <Algorithm A>
 double weight_cost(const ConvArgs& a) {
-  return weight_cost(algorithm<Tile>(), forward_shapes(a, Tile));
+  return weight_cost(algorithm<A>(), forward_shapes<A>(a));
 }
 
-template void weight<4>(const ConvArgs&);
-template void weight<2>(const ConvArgs&);
-template double weight_cost<4>(const ConvArgs&);
-template double weight_cost<2>(const ConvArgs&);
+template void weight<Algorithm::tiles4>(const ConvArgs&);
+template void weight<Algorithm::tiles2>(const ConvArgs&);
+template void weight<Algorithm::stride2>(const ConvArgs&);
+template double weight_cost<Algorithm::tiles4>(const ConvArgs&);
+template double weight_cost<Algorithm::tiles2>(const ConvArgs&);
+template double weight_cost<Algorithm::stride2>(const ConvArgs&);
 
 }  // namespace sono::kernels::winograd

@@ -81,11 +81,12 @@ struct Affine {
   bool relu;
 };
 
-// Neighbouring tiles of one row of tiles. rows[i] is row i of their pixels, at column 0 of its image: tile t sees columns left + t * tile …,
-// those outside of [0, width) count as zeros. A row outside of the image points to zeros, or, where it is written, to nothing.
+// Neighbouring tiles of one row of tiles. rows[i] is row i of their pixels, at column 0 of its image: tile t sees columns left + t * tile
+// …, those outside of [0, width) count as zeros. A row outside of the image points to zeros, or, where it is written, to nothing.
 struct WinogradRun {
   const float* rows[6];
   int64_t left, width, pixel, tiles;  // pixel: floats from one pixel to the next
+  bool short_rows = false;            // input(): the last position of each row is not wanted
 };
 
 // Memory that will be wanted soon: `count` places, `stride` floats apart. Kernels that compute fetch a list of these into the second-level
@@ -95,37 +96,42 @@ struct Ahead {
   int64_t count, stride;
 };
 
-// Winograd's F(tile x tile, 3 x 3): buffers hold blocks of 16 channels; tensor/cpu/simd/winograd.h says how they lie in memory.
+// Winograd's F(tile x tile, taps x taps): buffers hold blocks of 16 channels; tensor/cpu/simd/winograd.h says how they lie in memory.
 struct Winograd {
-  int64_t tile, positions;     // outputs per side; (tile + 2)^2 products
-  int64_t tiles, step, block;  // a buffer's tiles at most; its floats from position to position, from 16 channels to the next 16
-  int64_t pairs;               // positions come in so many equal parts, as transforms make them
-  // Parts [first, last) of B^T x B, and of A y A^T.
+  int64_t tile, taps, size, positions;  // outputs per side; taps; tile + taps - 1 inputs; size^2 products
+  int64_t tiles, step, block;           // a buffer's tiles at most; its floats from position to position, from 16 channels to the next 16
+  int64_t pairs;                        // of rows of positions, as transforms make them; the last one may be a single row
+  // Pairs [first, last) of B^T x B, and of A y A^T.
   void (*input)(const WinogradRun&, int64_t channels, int64_t first, int64_t last, float* v);
   void (*gradient)(const WinogradRun&, int64_t channels, int64_t first, int64_t last, float* z);
   // A^T m A + bias of `channels` <= 16 into the first `count` of the run's rows.
   void (*output)(const float* m, int64_t channels, const float* bias, bool relu, const WinogradRun&, float* const* rows, int64_t count);
-  // u (position, C + 1, 16) = G w G^T of `columns` <= 16 columns of (9, C, O); `tap` floats from tap to tap.
-  void (*weight)(const float* w, int64_t tap, int64_t C, int64_t columns, int64_t O, float* u);
-  // w = G^T (the sum of `chunks` such s as winograd_sums makes, `chunk` floats apart) G for channel c of C; 9 rows of O, `tap` floats apart.
-  void (*weight_gradient)(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, float* w, int64_t tap);
+  // u (position, C + 1, 16) = G w G^T of `columns` <= 16 columns of w, whose taps are at w[taps^2] + column, each (C, O), or null where
+  // they are zero; but for positions in `without`.
+  void (*weight)(const float* const* w, int64_t column, int64_t columns, int64_t C, int64_t O, uint64_t without, float* u);
+  // Channel c of C of the taps w (those that are not null) = G^T s G. s: the sum of `chunks` such as winograd_sums makes, `chunk` floats
+  // apart, O wide and zero at positions in `without`. It goes to columns [column, column + O) of rows of ldw.
+  void (*weight_gradient)(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, uint64_t without, float* const* w,
+                          int64_t column, int64_t ldw);
 };
 
-// The products of Winograd's algorithm at all `positions`: m = the sum over t < taps of v[t] u[t], for tiles x columns; u_block: from 16 columns
-// of u to the next.
+// The products of Winograd's algorithm at all `positions`: m = the sum over t < taps of v[t] u[t], for tiles x columns; u_block: from 16
+// columns of u to the next. without: null, or per t (of at most 4) a set of positions, one bit each, where u[t] is zero.
 struct WinogradProducts {
   int64_t positions;
   const float *const *v, *const *u;
+  const uint64_t* without;
   int64_t taps, C, tiles, columns, u_block;
   float* m;
   const Ahead* ahead;
   int64_t aheads;
 };
-// Its adjoint, at positions [first, last): s = or += the sum over i < count of v[i]^T z[i], each of tiles[i] tiles.
+// Its adjoint, at positions [first, last) but those in `without`: s = or += the sum over i < count of v[i]^T z[i], each of tiles[i] tiles.
 // s (position, C / 16, O / 16, 16, 16), and 16 floats between positions.
 struct WinogradSums {
   int64_t positions;
   const float *const *v, *const *z;
+  uint64_t without;
   const int64_t* tiles;
   int64_t count, C, O, first, last;
   bool accumulate;
@@ -215,8 +221,8 @@ struct Simd {
   void (*transpose)(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to,
                     int64_t ld_to);  // to[c * ld_to + r] = from[r * ld_from + c]
 
-  const Winograd *winograd4, *winograd2;  // F(4x4, 3x3), F(2x2, 3x3)
-  int winograd_columns;                   // channels of y that one call of winograd_products takes at most
+  const Winograd *winograd4, *winograd2, *winograd_stride2;  // F(4x4, 3x3), F(2x2, 3x3), F(4x4, 2x2)
+  int winograd_columns;                                      // channels of y that one call of winograd_products takes at most
   void (*winograd_products)(const WinogradProducts&);
   void (*winograd_sums)(const WinogradSums&);
   void (*tiles)(const Tiles&);
@@ -225,9 +231,10 @@ struct Simd {
   void (*panels)(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t columns, int64_t width, int64_t step, float* to);
   // y[r * ldy + j] = the product of row r of a (rows, K) and row j of b (n, K).
   void (*few_dots)(const float* a, int64_t rows, const float* b, int64_t K, int64_t n, float* y, int64_t ldy);
-  void (*dots)(const float* matrix, int64_t K, int64_t n, const float* v, float* y);                 // y[i] = sum of matrix[i * K + k] * v[k]
-  void (*combine)(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v, float* y);  // y[j] = sum of v[k] * matrix[k * ld + j]
-  void (*activate)(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);                  // in place
+  void (*dots)(const float* matrix, int64_t K, int64_t n, const float* v, float* y);  // y[i] = sum of matrix[i * K + k] * v[k]
+  void (*combine)(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v,
+                  float* y);                                                              // y[j] = sum of v[k] * matrix[k * ld + j]
+  void (*activate)(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);  // in place
 
   // sample[i] = u < y[i], u the (first + i)-th of random_uniform(…, seed, stream).
   void (*bernoulli)(const float* y, int64_t n, uint64_t first, uint64_t seed, uint64_t stream, float* sample);

@@ -121,6 +121,7 @@ int main() {
   convolution(1, 32, 16, 32, 1);  // one where Winograd pays
   convolution(1, 32, 64, 64, 1);
   convolution(1, 32, 16, 32, 2);
+  convolution(1, 64, 32, 64, 2);  // Winograd on phases
   convolution(16, 16, 8, 16, 1);
   product(128, 128, 128, false, false);
   product(100, 500, 250, false, false);

@@ -4,7 +4,7 @@
 
 using namespace sono;
 using namespace sono::tests;
-using kernels::ConvArgs, kernels::ConvGeometry;
+using kernels::ConvArgs, kernels::ConvGeometry, kernels::Kernel;
 
 namespace {
 
@@ -98,29 +98,34 @@ TEST_CASE("conv2d and its adjoints: few channels, kernel rows of 3, 5 and 7 taps
 
 TEST_CASE("convolution with an activation, and with packed weights") {
   for (auto activation : {kernels::Activation::relu, kernels::Activation::sigmoid, kernels::Activation::tanh})
-    for (auto [C, O] : {std::array<int64_t, 2>{1, 6}, {3, 16}, {5, 1}, {16, 32}}) {
+    for (auto [C, O] : {std::array<int64_t, 2>{1, 6}, {3, 16}, {5, 1}, {16, 32}})
+      for (int64_t stride : {1, 2}) {
+        ConvArgs a;
+        make({2, 1, 9, 11, C, O, {1, 3, 3}, {{1, stride, stride}, {0, 1, 1}}, true}, a);
+        a.activation = activation;
+        a.x.data<float>()[a.x.size() / 2] = static_cast<float>(not_a_number);
+        check_kernel(kernels::conv2d, a, {&ConvArgs::y}, "activation " + std::to_string(static_cast<int>(activation)));
+      }
+  const auto check_packed = [](const Kernel<ConvArgs>& kernel, const ConvCase& c) {
+    for (const auto& entry : kernel.cpu) {
       ConvArgs a;
-      make({2, 1, 9, 11, C, O, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true}, a);
-      a.activation = activation;
-      a.x.data<float>()[a.x.size() / 2] = static_cast<float>(not_a_number);
-      check_kernel(kernels::conv2d, a, {&ConvArgs::y}, "activation " + std::to_string(static_cast<int>(activation)));
+      make(c, a);
+      if (!entry.pack || !entry.fits(a)) continue;
+      const auto out = &kernel == &kernels::conv2d ? &ConvArgs::y : &ConvArgs::x;
+      entry.run(a);
+      const Tensor expected = guarded(a.*out);
+      a.packed = entry.pack(a);
+      (a.*out).fill(not_a_number);
+      entry.run(a);
+      CHECK_MESSAGE(difference(a.*out, expected, 0, false) == "", kernel.name, ":", entry.name, " packed");
     }
+  };
   for (auto [C, O] : {std::array<int64_t, 2>{1, 6}, {7, 17}, {32, 32}, {16, 1}})
     for (int64_t groups : {1, 2})
-      for (const auto* kernel : {&kernels::conv2d, &kernels::conv2d_input})
-        for (const auto& entry : kernel->cpu) {
-          ConvArgs a;
-          if (C % groups || O % groups || !entry.pack) continue;
-          make({2, 1, 9, 11, C, O, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}, {1, 1, 1}, groups}}, a);
-          if (!entry.fits(a)) continue;
-          const auto out = kernel == &kernels::conv2d ? &ConvArgs::y : &ConvArgs::x;
-          entry.run(a);
-          const Tensor expected = guarded(a.*out);
-          a.packed = entry.pack(a);
-          (a.*out).fill(not_a_number);
-          entry.run(a);
-          CHECK_MESSAGE(difference(a.*out, expected, 0, false) == "", kernel->name, ":", entry.name, " packed");
-        }
+      for (int64_t stride : {1, 2})
+        for (const auto* kernel : {&kernels::conv2d, &kernels::conv2d_input})
+          if (C % groups == 0 && O % groups == 0)
+            check_packed(*kernel, {2, 1, 9, 11, C, O, {1, 3, 3}, {{1, stride, stride}, {0, 1, 1}, {1, 1, 1}, groups}});
 }
 
 TEST_CASE("conv2d and its adjoints: groups") {

@@ -16,7 +16,7 @@ void row_extremes(const float* x, int64_t rows, int64_t n, bool smallest, float*
 void row_arguments(const float* x, int64_t rows, int64_t n, bool smallest, int32_t* y);
 float extreme(const float* x, int64_t n, bool smallest);
 void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t columns, float* to, int64_t ld_to);
-extern const Winograd winograd4, winograd2;
+extern const Winograd winograd4, winograd2, winograd_stride2;
 void winograd_products(const WinogradProducts& p);
 void winograd_sums(const WinogradSums& p);
 void tiles(const Tiles& t);
@@ -92,6 +92,7 @@ const Simd table = {
     .transpose = transpose,
     .winograd4 = &winograd4,
     .winograd2 = &winograd2,
+    .winograd_stride2 = &winograd_stride2,
     .winograd_columns = lanes == 16 ? 32 : 16,
     .winograd_products = winograd_products,
     .winograd_sums = winograd_sums,

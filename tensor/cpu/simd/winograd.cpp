@@ -4,6 +4,8 @@
 // they stay in the 16 registers of AVX2, nothing but the 36 results is stored, and the price is to read the inputs up to three times from
 // the first-level cache. The last two columns of a tile are the first two of its neighbour: their results are kept. For 8 channels that is
 // 56 loads, 128 operations (half additions, half multiply-adds: both kinds of units are busy) and 36 stores, which bound it.
+#include <algorithm>
+
 #include "tensor/cpu/simd/winograd.h"
 
 namespace sono::cpu::SONO_ISA {
@@ -12,11 +14,12 @@ namespace {
 // Pair P of the tiles of a run, for a vector of channels that starts at c.
 template <class F, int P, class V>
 void input_pair(const WinogradRun& run, int64_t c, float* v) {
-  constexpr int size = F::size;
+  constexpr int size = F::size, shared = size - F::tile;  // columns that neighbours share
   V half[2][size];
   const float* rows[size];  // a copy of its own: no store can change it
   for (int i = 0; i < size; i++) rows[i] = run.rows[i] + c;
   const int64_t pixel = run.pixel, width = run.width, tiles = run.tiles;
+  [[maybe_unused]] const bool short_rows = run.short_rows;
   const auto column = [&](int64_t at, int j) __attribute__((always_inline)) {
     F::template input<P, V>([&](int i) { return load<V>(rows[i] + at * pixel); }, half[0][j], half[1][j]);
   };
@@ -26,27 +29,35 @@ void input_pair(const WinogradRun& run, int64_t c, float* v) {
     else
       half[0][j] = half[1][j] = V{};
   };
-  checked(run.left, 0), checked(run.left + 1, 1);
+  checked(run.left, 0);
+  if constexpr (shared == 2) checked(run.left + 1, 1);
   for (int64_t t = 0, at = run.left; t < tiles; t++, at += F::tile, v += 16) {
-    if (at + 2 >= 0 && at + size <= width) {
+    if (at + shared >= 0 && at + size <= width) {
 #pragma GCC unroll 6
-      for (int j = 2; j < size; j++) column(at + j, j);
+      for (int j = shared; j < size; j++) column(at + j, j);
     } else {
 #pragma GCC unroll 6
-      for (int j = 2; j < size; j++) checked(at + j, j);
+      for (int j = shared; j < size; j++) checked(at + j, j);
     }
 #pragma GCC unroll 2
     for (int r = 0; r < 2; r++) {
+      if (r == rows_of<F>(P)) break;
       float* to = v + (2 * P + r) * size * position_step;
       const auto get = [&](int j) { return half[r][j]; };
       const auto put = [&]<int Q>() __attribute__((always_inline)) {
         V a, b;
         F::template input<Q, V>(get, a, b);
-        store(to + 2 * Q * position_step, a), store(to + (2 * Q + 1) * position_step, b);
+        store(to + 2 * Q * position_step, a);
+        if constexpr (rows_of<F>(Q) == 2) store(to + (2 * Q + 1) * position_step, b);
       };
       put.template operator()<0>(), put.template operator()<1>();
-      if constexpr (F::pairs > 2) put.template operator()<2>();
-      half[r][0] = half[r][size - 2], half[r][1] = half[r][size - 1];
+      if constexpr (F::size % 2 == 1) {
+        if (!short_rows) put.template operator()<2>();
+      } else if constexpr (F::pairs > 2) {
+        put.template operator()<2>();
+      }
+      half[r][0] = half[r][F::tile];
+      if constexpr (shared == 2) half[r][1] = half[r][F::tile + 1];
     }
   }
 }
@@ -66,12 +77,14 @@ void gradient_pair(const WinogradRun& run, int64_t c, float* z) {
       }
 #pragma GCC unroll 2
     for (int r = 0; r < 2; r++) {
+      if (r == rows_of<F>(P)) break;
       float* to = z + (2 * P + r) * size * position_step;
       const auto get = [&](int j) { return half[r][j]; };
       const auto put = [&]<int Q>() __attribute__((always_inline)) {
         V a, b;
         F::template gradient<Q, V>(get, a, b);
-        store(to + 2 * Q * position_step, a), store(to + (2 * Q + 1) * position_step, b);
+        store(to + 2 * Q * position_step, a);
+        if constexpr (rows_of<F>(Q) == 2) store(to + (2 * Q + 1) * position_step, b);
       };
       put.template operator()<0>(), put.template operator()<1>();
       if constexpr (F::pairs > 2) put.template operator()<2>();
@@ -187,44 +200,61 @@ inline void both_ways(Load get, T f, Store put) {
 }
 
 template <class F>
-void weight(const float* w, int64_t tap, int64_t C, int64_t columns, int64_t O, float* u) {
-  constexpr int size = F::size;
+void weight(const float* const* w, int64_t column, int64_t columns, int64_t C, int64_t O, uint64_t without, float* u) {
+  constexpr int size = F::size, taps = F::taps;
   const int64_t step = (C + 1) * 16;
+  const float* from[taps * taps];
+  std::copy_n(w, taps * taps, from);
   for (int64_t c = 0; c < C; c++)
     for_each_part(columns, [&]<int L>(int64_t part) {
       using V = typename VectorOf<L>::Float;
-      const float* from = w + c * O + part;
+      const int64_t at = c * O + column + part;
       float* to = u + c * 16 + part;
-      both_ways<3, size, V>([&](int i, int j) { return load<V>(from + (i * 3 + j) * tap); },
-                            [](const V* x, V* y) { F::template weight<V>(x, y); },
-                            [&](int i, int j, V value) { store(to + (i * size + j) * step, value); });
+      both_ways<taps, size, V>(
+          [&](int i, int j) {
+            const float* tap = from[i * taps + j];
+            return taps == 3 || tap ? load<V>(tap + at) : V{};
+          },
+          [](const V* x, V* y) { F::template weight<V>(x, y); },
+          [&](int i, int j, V value) {
+            const int position = i * size + j;
+            if (taps == 3 || !(without >> position & 1)) store(to + position * step, value);
+          });
     });
 }
 
 template <class F>
-void weight_gradient(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, float* w, int64_t tap) {
-  constexpr int size = F::size;
+void weight_gradient(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, uint64_t without, float* const* w,
+                     int64_t column, int64_t ldw) {
+  constexpr int size = F::size, taps = F::taps;
   const int64_t blocks = (O + 15) / 16, step = (C + 15) / 16 * blocks * 256 + 16;
   for (int64_t o = 0; o < O; o += 16)
     for_each_part(smaller(16, O - o), [&]<int L>(int64_t part) {
       using V = typename VectorOf<L>::Float;
       const float* from = s + (c / 16 * blocks + o / 16) * 256 + c % 16 * 16 + part;
-      float* to = w + o + part;
-      both_ways<size, 3, V>(
+      const int64_t to = c * ldw + column + o + part;
+      both_ways<size, taps, V>(
           [&](int i, int j) {
-            const float* at = from + (i * size + j) * step;
+            const int position = i * size + j;
+            if (taps < 3 && (without >> position & 1)) return V{};
+            const float* at = from + position * step;
             V sum = load<V>(at);
             for (int64_t k = 1; k < chunks; k++) sum += load<V>(at + k * chunk);
             return sum;
           },
           [](const V* x, V* y) { F::template weight_gradient<V>(x, y); },
-          [&](int i, int j, V value) { store(to + (i * 3 + j) * tap, value); });
+          [&](int i, int j, V value) {
+            float* tap = w[i * taps + j];
+            if (taps == 3 || tap) store(tap + to, value);
+          });
     });
 }
 
 template <class F>
 constexpr Winograd table_of() {
   return {.tile = F::tile,
+          .taps = F::taps,
+          .size = F::size,
           .positions = F::size * F::size,
           .tiles = tiles_at_most,
           .step = position_step,
@@ -239,7 +269,7 @@ constexpr Winograd table_of() {
 
 }  // namespace
 
-extern const Winograd winograd4, winograd2;
-const Winograd winograd4 = table_of<F4>(), winograd2 = table_of<F2>();
+extern const Winograd winograd4, winograd2, winograd_stride2;
+const Winograd winograd4 = table_of<F4>(), winograd2 = table_of<F2>(), winograd_stride2 = table_of<F4of2>();
 
 }  // namespace sono::cpu::SONO_ISA

@@ -5,6 +5,8 @@
 // and its exact adjoint in w: dw = G^T [ (B^T x B) . (A dy A^T) ] G. The evaluation points are 0, infinity, ±1 (and ±2 for m = 4) in this
 // order: the rows of the matrices come in pairs that share most of their arithmetic, and position (1, 1) of each pair index is the sum of
 // everything (all ones in A), which gives biases for nothing.
+// With stride 2 a kernel of 3 taps is one of 2 taps over the even inputs and one of 1 tap over the odd ones: F(4, 2) of both, at the points
+// 0, 2, ±1 and infinity, where the one of 1 tap has a zero (conv_winograd_stride2.cpp).
 //
 // V (inputs), M (products) and Z (gradients of y) hold blocks of 16 channels: (channels / 16, position, tile, 16). All strides but that of
 // the blocks of weights are known when this is compiled, and an odd number of cache lines lies between positions, so that the streams of
@@ -19,7 +21,7 @@ constexpr int64_t position_step = (tiles_at_most + 1) * 16;
 
 // Each function makes two values from a column of d = get(0), get(1) …
 struct F4 {
-  static constexpr int tile = 4, size = 6, pairs = 3;
+  static constexpr int tile = 4, taps = 3, size = 6, pairs = 3;
 
   template <int P, class V, class Get>
   static void input(Get d, V& a, V& b) {  // rows 2P and 2P + 1 of B^T d
@@ -70,7 +72,7 @@ struct F4 {
 };
 
 struct F2 {
-  static constexpr int tile = 2, size = 4, pairs = 2;
+  static constexpr int tile = 2, taps = 3, size = 4, pairs = 2;
 
   template <int P, class V, class Get>
   static void input(Get d, V& a, V& b) {
@@ -104,6 +106,63 @@ struct F2 {
     o[0] = u[0] + even, o[1] = (u[2] - u[3]) * 0.5f, o[2] = even + u[1];
   }
 };
+
+// F(4, 2), for the phases of a convolution of stride 2, at the points 0, 2, 1, -1 and infinity in this order.
+struct F4of2 {
+  static constexpr int tile = 4, taps = 2, size = 5, pairs = 3;
+
+  template <int P, class V, class Get>
+  static void input(Get d, V& a, V& b) {
+    if constexpr (P == 0) {
+      const V d2 = d(2);
+      b = d(3) - d(1), a = 2.0f * (d(0) - d2) + b;
+    } else if constexpr (P == 1) {
+      const V d1 = d(1), d2 = d(2), rest = d(3) - d2;
+      a = rest - 2.0f * d1, b = rest + 2.0f * (d1 - d2);
+    } else {
+      a = (d(4) - d(2)) - 2.0f * (d(3) - d(1));
+    }
+  }
+  template <int P, class V, class Get>
+  static void output(Get m, V& a, V& b) {
+    const V m1 = m(1);
+    if constexpr (P == 0) {
+      const V one = m(2) + m(3);
+      a = (m(0) + m1) + one, b = one + 4.0f * m1;
+    } else {
+      const V one = m(2) - m(3);
+      a = one + 2.0f * m1, b = (one + m(4)) + 8.0f * m1;
+    }
+  }
+  static constexpr int output_row(int P, int i) { return P + 2 * i; }
+  template <int P, class V, class Get>
+  static void gradient(Get y, V& a, V& b) {
+    if constexpr (P == 0) {
+      a = y(0), b = (a + 4.0f * y(2)) + 2.0f * (y(1) + 4.0f * y(3));
+    } else if constexpr (P == 1) {
+      const V even = y(0) + y(2), odd = y(1) + y(3);
+      a = even + odd, b = even - odd;
+    } else {
+      a = y(3);
+    }
+  }
+  template <class V>
+  static void weight(const V* w, V* o) {
+    const V p = w[0] * (1.0f / 6), q = w[1] * (1.0f / 6);
+    o[0] = w[0] * 0.5f, o[1] = p + 2.0f * q, o[2] = (w[0] + w[1]) * -0.5f, o[3] = q - p, o[4] = w[1];
+  }
+  template <class V>
+  static void weight_gradient(const V* u, V* o) {
+    const V one = u[2] * -0.5f;
+    o[0] = 0.5f * u[0] + (one + (u[1] - u[3]) * (1.0f / 6)), o[1] = (one + (2.0f * u[1] + u[3]) * (1.0f / 6)) + u[4];
+  }
+};
+
+// Rows of positions in pair P.
+template <class F>
+constexpr int rows_of(int P) {
+  return F::size - 2 * P < 2 ? 1 : 2;
+}
 
 // From 16 channels to the next 16.
 template <class F>

@@ -1,4 +1,4 @@
-// The matrix products of Winograd convolutions: 36 (or 16) small ones whose operands lie in buffers of winograd.h, so that every distance
+// The matrix products of Winograd convolutions: 36 (16, 25) small ones whose operands lie in buffers of winograd.h, so that every distance
 // between rows is known here and nothing is set up per product.
 //
 // Register tiles as in product.cpp: 13 x 2 or 26 x 1 vectors of AVX-512's 32 registers, 6 x 2 or 12 x 1 of AVX2's 16.
@@ -40,9 +40,28 @@ class Fetcher {
   int64_t piece_, done_ = 0;
 };
 
+// What is summed at one position: all taps, or those that are not zero there.
+class Taps {
+ public:
+  const float *const *v, *const *u;
+  int64_t count;
+
+  explicit Taps(const WinogradProducts& p) : v(p.v), u(p.u), count(p.taps) {}
+  void choose(const WinogradProducts& p, int64_t position) {
+    if (!p.without) return;
+    count = 0;
+    for (int64_t t = 0; t < p.taps; t++)
+      if (!(p.without[t] >> position & 1)) chosen_v_[count] = p.v[t], chosen_u_[count++] = p.u[t];
+    v = chosen_v_, u = chosen_u_;
+  }
+
+ private:
+  const float *chosen_v_[4], *chosen_u_[4];
+};
+
 // R tiles x B vectors of columns: m = sum over taps and channels of v (from float `from` on) times u (from `column` on).
 template <class V, int B, int R>
-void forward_tile(const WinogradProducts& p, int64_t from, int64_t column, float* m) {
+void forward_tile(const WinogradProducts& p, const Taps& taps, int64_t from, int64_t column, float* m) {
   constexpr int L = sizeof(V) / 4;
   const int64_t block = p.positions * position_step;
   V sum[R][B] = {};
@@ -60,8 +79,8 @@ void forward_tile(const WinogradProducts& p, int64_t from, int64_t column, float
       }
     }
   };
-  for (int64_t t = 0; t < p.taps; t++) {
-    const float *v = p.v[t] + from, *u = p.u[t] + column;
+  for (int64_t t = 0; t < taps.count; t++) {
+    const float *v = taps.v[t] + from, *u = taps.u[t] + column;
     int64_t c = p.C;
     for (; c >= 16; c -= 16, v += block, u += 256) steps(v, u, 16);
     if (c > 0) steps(v, u, c);
@@ -73,9 +92,9 @@ void forward_tile(const WinogradProducts& p, int64_t from, int64_t column, float
 }
 
 template <class V, int B, int R>
-void forward_rows(int64_t rows, const WinogradProducts& p, int64_t from, int64_t column, float* m) {
-  if (rows == R) return forward_tile<V, B, R>(p, from, column, m);
-  if constexpr (R > 1) forward_rows<V, B, R - 1>(rows, p, from, column, m);
+void forward_rows(int64_t rows, const WinogradProducts& p, const Taps& taps, int64_t from, int64_t column, float* m) {
+  if (rows == R) return forward_tile<V, B, R>(p, taps, from, column, m);
+  if constexpr (R > 1) forward_rows<V, B, R - 1>(rows, p, taps, from, column, m);
 }
 
 // All tiles x B vectors, at every position.
@@ -83,11 +102,13 @@ template <class V, int B>
 void forward_columns(const WinogradProducts& p, int64_t column, float* m, Fetcher& fetcher) {
   constexpr int R = max_rows<B>;
   const int64_t strips = (p.tiles + R - 1) / R;
+  Taps taps(p);
   for (int64_t k = 0; k < p.positions; k++) {
     fetcher.fetch();
+    taps.choose(p, k);
     for (int64_t i = 0, t = 0; i < strips; i++) {
       const int64_t next = p.tiles * (i + 1) / strips, at = k * position_step + t * 16;
-      forward_rows<V, B, R>(next - t, p, at, column + k * (p.C + 1) * 16, m + at);
+      forward_rows<V, B, R>(next - t, p, taps, at, column + k * (p.C + 1) * 16, m + at);
       t = next;
     }
   }
@@ -168,6 +189,7 @@ void winograd_sums(const WinogradSums& p) {
   Fetcher fetcher(p.ahead, p.aheads, p.last - p.first);
   for (int64_t k = p.first; k < p.last; k++) {
     fetcher.fetch();
+    if (p.without >> k & 1) continue;
     for (int64_t c = 0; c < p.C; c += 16)
       for_each_vectors(p.O, [&]<class V, int B>(int64_t o) {
         sums_columns<V, B>(p, smaller(16, p.C - c), c / 16 * block + k * position_step, o / 16 * block + k * position_step + o % 16,
