@@ -9,6 +9,8 @@
 // Where the convolution reads a norm's output, rows of x are normalised into the first-level cache on their way to V (InputNorm): the
 // normalised image is neither written nor kept. U-Net's step takes as long, and 8 % less memory. And where it reads two images joined along
 // their channels, it reads both as they lie, and the gradient of x is written to two (ConvArgs::more): the join is never made.
+// Rounding, of the largest value, 16 to 128 normal channels against sums in f64: F(4x4, 3x3) 2e-6 to 4e-6, F(2x2, 3x3) 2e-7 to 5e-7, direct
+// sums 3e-7 to 1.2e-6.
 // The gradient of x is the same with mirrored, transposed weights; that of w is in conv_winograd_weight.cpp. Stride 2 is brought to this by
 // conv_winograd_stride2.cpp.
 #include "tensor/cpu/conv_winograd.h"
