@@ -52,7 +52,6 @@ struct Job {
   int64_t plane_floats = sixteens(s.C) * f.block, panel = simd().winograd_columns;
   float *v = scratch(0, s.kD*plane_floats), *m = scratch(1, panel / 16 * f.block);  // v: of the last kD planes
   std::vector<const float*> vs = {}, us = {};
-  std::vector<uint64_t> without = {};
   std::vector<cpu::Ahead> ahead = {};
 
   int64_t start(int64_t d) const { return std::max<int64_t>(0, d - s.padding[0]); }  // the first plane of x that plane d reads
@@ -69,12 +68,11 @@ struct Job {
   // Channels [o, o + columns) of a block in plane d, from planes of x up to `ready`.
   void multiply(int64_t block, int64_t d, int64_t ready, int64_t o, int64_t columns) {
     const int64_t weights = weight_block(f, s.C), tap_floats = sixteens(s.O) * weights;
-    vs.clear(), us.clear(), without.clear(), ahead.clear();
-    for (int64_t plane = start(d); plane < ready; plane++) {
+    vs.clear(), us.clear(), ahead.clear();
+    const int64_t first_tap = start(d) - d + s.padding[0];
+    for (int64_t plane = start(d), tap = first_tap; plane < ready; plane++, tap++) {
       vs.push_back(v + plane % s.kD * plane_floats);
-      const int64_t tap = plane - d + s.padding[0];
       us.push_back(u + tap * tap_floats + o / 16 * weights);
-      without.push_back(s.without_of(tap));
     }
     blocks.output_ahead(y, block, d, o, columns, ahead);
     if (o + panel >= last) {
@@ -84,8 +82,9 @@ struct Job {
         blocks.input_ahead(x, block + 1 < last_block ? block + 1 : first_block + (last_block - first_block) * threads(), start(first_plane),
                            ahead);
     }
-    simd().winograd_products({f.positions, vs.data(), us.data(), s.strided() ? without.data() : nullptr, static_cast<int64_t>(vs.size()),
-                              s.C, blocks.tiles_of(block), columns, weights, m, ahead.data(), static_cast<int64_t>(ahead.size())});
+    simd().winograd_products({f.positions, vs.data(), us.data(), s.strided() ? s.without.data() + first_tap : nullptr,
+                              static_cast<int64_t>(vs.size()), s.C, blocks.tiles_of(block), columns, weights, m, ahead.data(),
+                              static_cast<int64_t>(ahead.size())});
     blocks.output(m, block, d, o, columns, bias, activation, y);
   }
 };

@@ -81,8 +81,8 @@ struct Affine {
   bool relu;
 };
 
-// Neighbouring tiles of one row of tiles. rows[i] is row i of their pixels, at column 0 of its image: tile t sees columns left + t * tile
-// …, those outside of [0, width) count as zeros. A row outside of the image points to zeros, or, where it is written, to nothing.
+// Neighbouring tiles of one row of tiles. rows[i] is row i of their pixels, at column 0 of its image: tile t sees columns left + t * tile …,
+// those outside of [0, width) count as zeros. A row outside of the image points to zeros, or, where it is written, to nothing.
 struct WinogradRun {
   const float* rows[6];
   int64_t left, width, pixel, tiles;  // pixel: floats from one pixel to the next
@@ -231,10 +231,9 @@ struct Simd {
   void (*panels)(const float* b, int64_t ldb, bool transposed, int64_t depth, int64_t columns, int64_t width, int64_t step, float* to);
   // y[r * ldy + j] = the product of row r of a (rows, K) and row j of b (n, K).
   void (*few_dots)(const float* a, int64_t rows, const float* b, int64_t K, int64_t n, float* y, int64_t ldy);
-  void (*dots)(const float* matrix, int64_t K, int64_t n, const float* v, float* y);  // y[i] = sum of matrix[i * K + k] * v[k]
-  void (*combine)(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v,
-                  float* y);                                                              // y[j] = sum of v[k] * matrix[k * ld + j]
-  void (*activate)(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);  // in place
+  void (*dots)(const float* matrix, int64_t K, int64_t n, const float* v, float* y);                 // y[i] = sum of matrix[i * K + k] * v[k]
+  void (*combine)(const float* matrix, int64_t K, int64_t ld, int64_t n, const float* v, float* y);  // y[j] = sum of v[k] * matrix[k * ld + j]
+  void (*activate)(float* y, int64_t ldy, int64_t rows, int64_t columns, Epilogue kind);                  // in place
 
   // sample[i] = u < y[i], u the (first + i)-th of random_uniform(…, seed, stream).
   void (*bernoulli)(const float* y, int64_t n, uint64_t first, uint64_t seed, uint64_t stream, float* sample);
