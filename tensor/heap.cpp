@@ -8,31 +8,17 @@
 #include <cstdint>
 #include <iterator>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#endif
+#include "tensor/sanitizers.h"
 
 namespace sono {
 namespace {
 
 constexpr size_t huge_page = size_t{2} << 20;
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SONO_ASAN
 constexpr size_t range = size_t{64} << 20;  // each byte of it costs an eighth of a byte of shadow
 #else
 constexpr size_t range = size_t{1} << 30;
 #endif
-
-// Under AddressSanitizer nobody may touch a free piece.
-void forbid([[maybe_unused]] void* p, [[maybe_unused]] size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_poison_memory_region(p, bytes);
-#endif
-}
-void allow([[maybe_unused]] void* p, [[maybe_unused]] size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(p, bytes);
-#endif
-}
 
 size_t rounded_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 

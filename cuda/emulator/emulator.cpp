@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "cuda/emulator/fiber.h"
-#include "cuda/emulator/sanitizers.h"
 #include "tensor/error.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
+#include "tensor/sanitizers.h"
 
 namespace sono::emulator {
 

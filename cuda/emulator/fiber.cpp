@@ -7,7 +7,7 @@
 #include <cstring>
 #include <new>
 
-#include "cuda/emulator/sanitizers.h"
+#include "tensor/sanitizers.h"
 
 #if defined(__x86_64__)
 // Keeps what a function must preserve (System V ABI) on the old stack and takes it from the new one.

@@ -8,6 +8,7 @@
 #include "cuda/gpu.h"
 #include "tensor/error.h"
 #include "tensor/parallel.h"
+#include "tensor/sanitizers.h"
 
 using namespace sono;
 using namespace sono::gpu;
@@ -121,7 +122,7 @@ __global__ void too_much_static(float* y) {
   tile[0] = 1;
   *y = tile[0];
 }
-#ifndef __SANITIZE_ADDRESS__
+#ifndef SONO_ASAN
 __global__ void beyond_shared(int* y, int index) {
   GPU_SHARED(int, tile, [8]);
   tile[index] = 1;
@@ -240,7 +241,7 @@ TEST_CASE("shared memory starts as NaN in every block, and a write beyond an arr
   std::vector<float> y(5);
   launch("fresh", Kernel::run, 5, 1, 0, y.data());
   for (float v : y) CHECK(v != v);
-#ifndef __SANITIZE_ADDRESS__  // which stops at the write itself
+#ifndef SONO_ASAN  // which stops at the write itself
   int out = 0;
   for (int index : {8, 20, -1})
     CHECK(contains(report_of([&] { launch("beyond_shared", beyond_shared, 1, 1, 0, &out, index); }),

@@ -347,7 +347,10 @@ TEST_CASE("NaN names the operation that made it") {
   {
     Task<Batch> task = task_for(net);
     set_next_stream(0);
-    task.loss = [&](const Batch& b) { return mean(sqrt(square(net(b.x)) - (next_stream() == 6 ? 1e6 : -1))); };  // one unlucky draw
+    task.loss = [&](const Batch& b) {
+      const bool unlucky = next_stream() == 6;  // before the network draws
+      return mean(sqrt(square(net(b.x)) - (unlucky ? 1e6 : -1)));
+    };
     const std::string text = fails(task);
     CAPTURE(text);
     CHECK(mentions(text, "[sqrt]"));

@@ -35,16 +35,15 @@ void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 }
 #endif
 
-namespace sono::emulator {
+namespace sono {
 
 #ifdef SONO_ASAN
-constexpr bool address_sanitizer = true;
+// Under AddressSanitizer nobody may touch what is forbidden.
 inline void forbid(const void* p, size_t bytes) { __asan_poison_memory_region(p, bytes); }
 inline void allow(const void* p, size_t bytes) { __asan_unpoison_memory_region(p, bytes); }
 #else
-constexpr bool address_sanitizer = false;
 inline void forbid(const void*, size_t) {}
 inline void allow(const void*, size_t) {}
 #endif
 
-}  // namespace sono::emulator
+}  // namespace sono
