@@ -1,7 +1,8 @@
 // What Winograd convolutions cost, in multiply-adds on whole vectors at the peak's rate, so that they compete with the direct ones.
 //
 // Fitted to the times of 380 convolutions of 1 to 128 channels, images of 4^2 to 64^2 and volumes of 8^3 to 24^3, with everything in the
-// caches: the predictions are within 0.6 and 1.3 of the times.
+// caches: the predictions are within 0.6 and 1.3 of the times. The constants of stride 2 come from 945 convolutions of 7^2 to 128^2 pixels,
+// 8 to 128 channels, 1 and 8 images: what is chosen takes 1.02 of the fastest entry's time on average (Zen 4; with AVX2 1.03).
 #include "tensor/cpu/conv_winograd.h"
 
 namespace sono::kernels::winograd {
@@ -39,7 +40,8 @@ double depth(const Winograd& f, const Shapes& s) {
 }  // namespace
 
 double convolution_cost(const Winograd& f, const Shapes& s, bool with_weights) {
-  constexpr double share = 0.93, tile_start = 4.5, input = 12, weights = 10, run = 1800, call = 3000;
+  constexpr double share = 0.93, tile_start = 4.5, weights = 10, call = 3000;
+  const double input = s.strided() ? 6 : 12, run = s.strided() ? 300 : 1800;
   const double positions = number(f.positions), tiles = number(s.tiles()) * positions, width = columns(s.O);
   return tiles * number(s.Do) * width * (depth(f, s) / (share * busy(s.tiles(), width)) + tile_start) +
          tiles * number(s.D) * parts(s.C) * input + (with_weights ? positions * number(s.kD * s.C) * parts(s.O) * weights : 0) +
@@ -47,7 +49,8 @@ double convolution_cost(const Winograd& f, const Shapes& s, bool with_weights) {
 }
 
 double weight_cost(const Winograd& f, const Shapes& s) {
-  constexpr double share = 0.8, visit = 3, gradient = 2, input = 11, weights = 10, run = 1000, call = 7000;
+  constexpr double share = 0.8, visit = 3, gradient = 2, weights = 10, call = 7000;
+  const double input = s.strided() ? 8 : 11, run = s.strided() ? 500 : 1000;
   const double positions = number(f.positions), tiles = number(s.tiles()) * positions, width = columns(s.O);
   const double visits = number((s.tiles() + f.tiles - 1) / f.tiles * s.Do) * positions;
   return depth(f, s) * width * (tiles * number(s.Do) / (share * busy(s.C, width)) + visits * visit) +
