@@ -7,10 +7,11 @@
 // through F(4x4, 2x2), and their products are summed before they are transformed back, as those of the planes of a volume's kernel are: the
 // phases are the planes of a volume whose kernel has four. A direction of one tap has a zero at one evaluation point, whose products are
 // left out: 25 + 2 * 20 + 16 = 81 for 16 pixels of y, and 144 directly. The gradient of x has the phases as planes of what it writes.
-// 16 -> 32 channels at 64^2, N = 8, on one Zen 3 core (AVX2, peak 92 GFLOP/s), one run: 113 % of the peak by the definition's FLOPs,
-// gradient of x 95, of w 91, where the direct entries reach 84, 81 and 79. Of the time three quarters are products at 82 % of the peak,
-// which wait for the second-level cache: there are four inputs for one output, and 16 positions see all of them. Rounding is 8e-7 to 4e-6
-// of the largest value.
+// 16 -> 32 channels at 64^2, N = 8, by the definition's FLOPs: on one Zen 4 core (AVX-512, peak 118 GFLOP/s) 125 % of the peak, gradient of
+// x 116, of w 114, where the direct entries reach 89, 85 and 92; 64 -> 128 at 16^2 128, 127 and 113 (96, 93, 95). On one Zen 3 core (AVX2,
+// 92 GFLOP/s) 113, 95 and 91 (84, 81, 79): there three quarters of the time are products at 82 % of the peak, which wait for the
+// second-level cache: there are four inputs for one output, and 16 positions see all of them. Rounding is 8e-7 to 4e-6 of the largest
+// value.
 #include "tensor/cpu/conv_winograd.h"
 
 namespace sono::kernels::winograd::stride2 {
