@@ -138,11 +138,11 @@ void weight(const ConvArgs& a) {
   const Tensor sums = Tensor::zeros({chunks, size + ld});
   parallel_for(chunks, 1, [&](int64_t chunk, int64_t) {
     NarrowRow row = row_of(s);
-    float *own = sums.data<float>() + chunk * (size + ld), *copy = ld == each * s.O ? nullptr : scratch(1, s.Wo * ld);
+    float* own = sums.data<float>() + chunk * (size + ld);
     float* zeros = scratch(2, s.Wo * s.stride[2] * s.C + s.kW * s.C);
     std::fill_n(zeros, s.Wo * s.stride[2] * s.C + s.kW * s.C, 0.0f);
     std::vector<const float*> x(parts * s.C);
-    row.x = x.data(), row.parts = parts * s.C, row.sums = own, row.bias_sums = a.bias ? own + size : nullptr, row.ldy = copy ? ld : s.O;
+    row.x = x.data(), row.parts = parts * s.C, row.sums = own, row.bias_sums = a.bias ? own + size : nullptr;
     Block block(s, a.x.data<float>());
     for (int64_t job = chunk * per_chunk; job < std::min(jobs, (chunk + 1) * per_chunk); job++) {
       block.go_to(job);
@@ -154,10 +154,11 @@ void weight(const ConvArgs& a) {
             for (int64_t c = 0; c < s.C; c++) *at++ = from ? from + c : zeros;
           }
         row.y = a.y.data<float>() + (block.row + i - block.first) * s.Wo * s.O;
-        if (copy) {
-          for (int64_t j = 0; j < s.Wo; j++)
-            for (int64_t o = 0; o < ld; o++) copy[j * ld + o] = o < s.O ? row.y[j * s.O + o] : 0.0f;
-          row.y = copy;
+        // Vectors that reach beyond the last column take in the next pixel's values, for sums that nobody reads; the last row has no next.
+        if (ld > each * s.O && row.y + s.Wo * s.O == a.y.data<float>() + a.y.size()) {
+          float* wide = scratch(1, s.Wo * ld);
+          for (int64_t j = 0; j < s.Wo; j++) std::fill_n(std::copy_n(row.y + j * s.O, s.O, wide + j * ld), ld - s.O, 0.0f);
+          row.y = wide, row.ldy = ld;
         }
         simd().narrow_weight(row);
       }
