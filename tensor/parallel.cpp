@@ -4,20 +4,25 @@
 // One job at a time. Chunks are handed out by one atomic counter, one addition each, in order: a thread that loses its core holds one chunk
 // and no lock, and the others take all the rest. Who has nothing to do looks for work for some 50 us, long enough for the next kernel of a
 // training step, and then sleeps on a futex: its core is free, and the system moves a thread of ours that waits for a core there.
+// Linux often wakes a sleeper on its caller's core, most of all in virtual machines, whose idle cores look as if they were taken away.
+// There it waits behind the caller for 1 to 5 ms. So it is kept off that core until it runs (Place).
 #include "tensor/parallel.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "tensor/error.h"
 
@@ -83,6 +88,33 @@ class Bell {
   std::atomic<int> sleepers_{0};
 };
 
+// Sees to it that a worker that sleeps is woken on another core than its caller's.
+class Place {
+ public:
+  Place() { known_ = pthread_getaffinity_np(pthread_self(), sizeof allowed_, &allowed_) == 0; }  // what the worker will inherit
+  void created(pthread_t worker) { worker_ = worker; }
+  // By the worker. Whoever was kept off a core is given it back here: awake() is called again and again, so that none is lost for long.
+  void asleep() { asleep_.store(true); }
+  void awake() {
+    asleep_.store(false);
+    if (kept_off_.exchange(false)) pthread_setaffinity_np(pthread_self(), sizeof allowed_, &allowed_);
+  }
+  // By the caller, before it rings. A wish: where the system refuses, the worker is woken all the same.
+  void keep_off(int core, int team) {
+    if (!known_ || core < 0 || !asleep_.load() || kept_off_.load() || CPU_COUNT(&allowed_) < team) return;
+    cpu_set_t others = allowed_;
+    CPU_CLR(core, &others);
+    pthread_setaffinity_np(worker_, sizeof others, &others);
+    kept_off_.store(true);
+  }
+
+ private:
+  std::atomic<bool> asleep_{true}, kept_off_{false};
+  bool known_;
+  pthread_t worker_{};
+  cpu_set_t allowed_;
+};
+
 struct Job {
   detail::Chunk chunk = nullptr;
   void* work = nullptr;
@@ -101,6 +133,8 @@ class Pool {
     helpers_.store(team - 1, std::memory_order_relaxed);
     unfinished_.store(job.chunks, std::memory_order_relaxed);
     untaken_.store(job.chunks);
+    const int core = sched_getcpu();
+    for (int w = 0; w < team - 1; w++) places_[static_cast<size_t>(w)]->keep_off(core, team);
     work_.ring();
     work();
     const auto done = [&] { return unfinished_.load() == 0; };
@@ -130,21 +164,32 @@ class Pool {
     failure_ = std::move(failure), failed_chunk_ = chunk;
   }
 
-  void live(int worker) {
+  void live(int worker, Place* place) {
     serial = true;  // a parallel_for inside a chunk runs where it is
     const auto wanted = [&] { return untaken_.load() > 0 && worker < helpers_.load(std::memory_order_relaxed); };
     while (true) {
-      if (!spin_until(wanted)) work_.sleep_until(wanted);
+      place->awake();
+      if (!spin_until(wanted)) {
+        place->asleep();
+        work_.sleep_until(wanted);
+        place->awake();
+      }
       work();
     }
   }
 
   void grow(int workers) {
-    for (; count_ < workers; count_++) std::thread(&Pool::live, this, count_).detach();
+    for (; count_ < workers; count_++) {
+      Place& place = *places_.emplace_back(std::make_unique<Place>());
+      std::thread worker(&Pool::live, this, count_, &place);
+      place.created(worker.native_handle());
+      worker.detach();
+    }
   }
 
   std::mutex turn_, failing_;
-  int count_ = 0;  // workers
+  int count_ = 0;                               // workers
+  std::vector<std::unique_ptr<Place>> places_;  // of the workers
   Bell work_, done_;
   std::exception_ptr failure_;
   int64_t failed_chunk_ = 0;
