@@ -1,11 +1,12 @@
 // A pool of threads with bounded spinning. libgomp's waiting is set by the environment before main and by default spins without bound:
 // beside a busy neighbour each barrier then costs a scheduler quantum, and with OMP_WAIT_POLICY=passive an empty region costs some 45 us.
 //
-// One job at a time. Chunks are handed out by one atomic counter, one addition each, in order: a thread that loses its core holds one chunk
-// and no lock, and the others take all the rest. Who has nothing to do looks for work for some 50 us, long enough for the next kernel of a
-// training step, and then sleeps on a futex: its core is free, and the system moves a thread of ours that waits for a core there.
-// Linux often wakes a sleeper on its caller's core, most of all in virtual machines, whose idle cores look as if they were taken away.
-// There it waits behind the caller for 1 to 5 ms. So it is kept off that core until it runs (Place).
+// One job at a time. Each thread takes the chunks of its own share in order, then what is left of the others': chunk after chunk of what a
+// kernel writes is read by the same core in the next one, out of its own cache, and a thread that loses its core holds one chunk and no
+// lock. Who has nothing to do looks for work for some 50 us, long enough for the next kernel of a training step, and then sleeps on a
+// futex: its core is free, and the system moves a thread of ours that waits for a core there. Linux often wakes a sleeper on its caller's
+// core, most of all in virtual machines, whose idle cores look as if they were taken away. There it waits behind the caller for 1 to 5 ms.
+// So it is kept off that core until it runs (Place).
 #include "tensor/parallel.h"
 
 #include <pthread.h>
@@ -119,24 +120,27 @@ struct Job {
   detail::Chunk chunk = nullptr;
   void* work = nullptr;
   int64_t n = 0, grain = 1, chunks = 0;
+  int shares = 1;
+  int64_t end(int share) const { return chunks * (share + 1) / shares; }  // of the share's chunks
 };
 
 // Whoever calls run() works too, so that a job ends even if no worker ever wakes.
 class Pool {
  public:
   // Runs it with `team` threads, this one included. False if another thread has the pool.
-  bool run(const Job& job, int team) {
+  bool run(Job job, int team) {
     const std::unique_lock turn(turn_, std::try_to_lock);
     if (!turn) return false;
     grow(team - 1);
+    job.shares = std::min(team, most_shares);
     job_ = job;  // nobody reads it: that takes a chunk, and there is none
     helpers_.store(team - 1, std::memory_order_relaxed);
     unfinished_.store(job.chunks, std::memory_order_relaxed);
-    untaken_.store(job.chunks);
+    for (int i = 0; i < job.shares; i++) shares_[i].untaken.store(job.end(i) - job.end(i - 1));
     const int core = sched_getcpu();
     for (int w = 0; w < team - 1; w++) places_[static_cast<size_t>(w)]->keep_off(core, team);
     work_.ring();
-    work();
+    work(0);
     const auto done = [&] { return unfinished_.load() == 0; };
     if (!spin_until(done)) done_.sleep_until(done);
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
@@ -144,16 +148,28 @@ class Pool {
   }
 
  private:
-  // Takes chunks while there are any. A chunk that was taken holds the job: what job_ says stays until that chunk is finished.
-  void work() {
-    while (untaken_.load(std::memory_order_relaxed) > 0) {
-      const int64_t untaken = untaken_.fetch_sub(1);
-      if (untaken <= 0) return;
-      const int64_t c = job_.chunks - untaken;
-      try {
-        job_.chunk(job_.work, c * job_.grain, std::min(job_.n, (c + 1) * job_.grain));
-      } catch (...) { fail(c, std::current_exception()); }
-      if (unfinished_.fetch_sub(1) == 1) done_.ring();
+  struct alignas(64) Share {
+    std::atomic<int64_t> untaken{0};  // chunks; below 0 when several looked for the last one
+  };
+  static constexpr int most_shares = 64;
+  int used() const { return std::min(helpers_.load(std::memory_order_relaxed) + 1, most_shares); }
+
+  // Takes chunks while there are any, from the share of `member` on. A chunk that was taken holds the job: what job_ says stays until that
+  // chunk is finished.
+  void work(int member) {
+    const int shares = used();
+    for (int i = 0; i < shares; i++) {
+      const int share = (member + i) % shares;
+      std::atomic<int64_t>& left = shares_[share].untaken;
+      while (left.load(std::memory_order_relaxed) > 0) {
+        const int64_t untaken = left.fetch_sub(1);
+        if (untaken <= 0) break;
+        const int64_t c = job_.end(share) - untaken;
+        try {
+          job_.chunk(job_.work, c * job_.grain, std::min(job_.n, (c + 1) * job_.grain));
+        } catch (...) { fail(c, std::current_exception()); }
+        if (unfinished_.fetch_sub(1) == 1) done_.ring();
+      }
     }
   }
 
@@ -166,7 +182,10 @@ class Pool {
 
   void live(int worker, Place* place) {
     serial = true;  // a parallel_for inside a chunk runs where it is
-    const auto wanted = [&] { return untaken_.load() > 0 && worker < helpers_.load(std::memory_order_relaxed); };
+    const auto wanted = [&] {
+      if (worker >= helpers_.load(std::memory_order_relaxed)) return false;
+      return std::any_of(shares_, shares_ + used(), [](const Share& s) { return s.untaken.load() > 0; });
+    };
     while (true) {
       place->awake();
       if (!spin_until(wanted)) {
@@ -174,7 +193,7 @@ class Pool {
         work_.sleep_until(wanted);
         place->awake();
       }
-      work();
+      work(worker + 1);
     }
   }
 
@@ -194,8 +213,8 @@ class Pool {
   std::exception_ptr failure_;
   int64_t failed_chunk_ = 0;
   Job job_;
-  std::atomic<int> helpers_{0};                  // how many workers may help
-  alignas(64) std::atomic<int64_t> untaken_{0};  // below 0 when several looked for the last chunk
+  std::atomic<int> helpers_{0};  // how many workers may help
+  Share shares_[most_shares];
   alignas(64) std::atomic<int64_t> unfinished_{0};
 };
 

@@ -79,8 +79,7 @@ struct Job {
       if (d + 1 < last_plane)
         blocks.input_ahead(x, block, ready, ahead);
       else  // of this job or, most likely, of this thread's next one
-        blocks.input_ahead(x, block + 1 < last_block ? block + 1 : first_block + (last_block - first_block) * threads(), start(first_plane),
-                           ahead);
+        blocks.input_ahead(x, block + 1, start(first_plane), ahead);
     }
     simd().winograd_products({f.positions, vs.data(), us.data(), s.strided() ? s.without.data() + first_tap : nullptr,
                               static_cast<int64_t>(vs.size()), s.C, blocks.tiles_of(block), columns, weights, m, ahead.data(),
