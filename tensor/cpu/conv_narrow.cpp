@@ -154,8 +154,9 @@ void weight(const ConvArgs& a) {
             for (int64_t c = 0; c < s.C; c++) *at++ = from ? from + c : zeros;
           }
         row.y = a.y.data<float>() + (block.row + i - block.first) * s.Wo * s.O;
-        // Vectors that reach beyond the last column take in the next pixel's values, for sums that nobody reads; the last row has no next.
-        if (ld > each * s.O && row.y + s.Wo * s.O == a.y.data<float>() + a.y.size()) {
+        row.ldy = s.O;
+        // Vectors that reach beyond the last column take in the next pixel's values, for sums that nobody reads; at y's end there are none.
+        if (ld > each * s.O && row.y + s.Wo * s.O + ld - s.O > a.y.data<float>() + a.y.size()) {
           float* wide = scratch(1, s.Wo * ld);
           for (int64_t j = 0; j < s.Wo; j++) std::fill_n(std::copy_n(row.y + j * s.O, s.O, wide + j * ld), ld - s.O, 0.0f);
           row.y = wide, row.ldy = ld;

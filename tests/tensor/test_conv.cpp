@@ -88,6 +88,10 @@ TEST_CASE("conv2d and its adjoints: few channels, kernel rows of 3, 5 and 7 taps
       for (int64_t size : {7, 11, 24, 33})
         check_all({2, 1, size, 40 - size, 1, 7, {1, kernel, kernel}, {{1, stride, stride}, {0, kernel / 2, kernel / 2}}, true});
   check_all({1, 1, 14, 23, 3, 32, {1, 3, 3}, {{1, 2, 2}, {0, 1, 1}}, true});
+  for (int64_t O : {1, 3, 5, 17}) {  // rows of y shorter than a vector
+    check_all({1, 1, 9, 1, 1, O, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true});
+    check_all({2, 3, 9, 2, 1, O, {3, 3, 3}, {{1, 1, 1}, {1, 1, 1}}, true});
+  }
   check_all({1, 1, 20, 23, 1, 16, {1, 2, 3}, {{1, 3, 1}, {0, 2, 0}, {1, 2, 1}}, true});
   check_all({2, 9, 10, 12, 1, 8, {3, 3, 3}, {{1, 1, 1}, {1, 1, 1}}, true});
   check_all({1, 9, 10, 15, 1, 8, {3, 5, 5}, {{2, 2, 2}, {1, 2, 2}}, true});

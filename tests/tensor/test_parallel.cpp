@@ -1,4 +1,6 @@
 #include <doctest/doctest.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,6 +111,31 @@ TEST_CASE("thousands of small jobs one after another") {
   for (int round = 0; round < 20000; round++)
     for (int64_t i = 0; i < 2 + round % 36; i++) wanted[static_cast<size_t>(i)] += round;
   CHECK(sums == wanted);
+  set_threads(0);
+}
+
+// They are kept off their caller's core until they run.
+TEST_CASE("workers that have slept may use every core again") {
+  set_threads(2);
+  cpu_set_t all;
+  REQUIRE(pthread_getaffinity_np(pthread_self(), sizeof all, &all) == 0);
+  int regions = 0, restricted = 0;
+  const auto both_threads = [&] {
+    std::atomic<int> met{0}, fewer{0};
+    parallel_for(2, 1, [&](int64_t, int64_t) {
+      met++;
+      while (met < 2) std::this_thread::yield();
+      cpu_set_t own;
+      if (pthread_getaffinity_np(pthread_self(), sizeof own, &own) != 0 || !CPU_EQUAL(&own, &all)) fewer++;
+    });
+    regions++, restricted += fewer > 0;
+  };
+  for (int i = 0; i < 30; i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int j = 0; j < 5; j++) both_threads();
+  }
+  CHECK(regions == 150);
+  CHECK(restricted < 15);  // a worker that was awake already gets its core back one region later
   set_threads(0);
 }
 
