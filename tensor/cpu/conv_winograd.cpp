@@ -60,7 +60,7 @@ struct Job {
     for (int64_t block = first_block; block < last_block; block++)
       for (int64_t d = first_plane, ready = start(d); d < last_plane; d++) {
         for (; ready < std::min(s.D, d - s.padding[0] + s.kD); ready++)
-          blocks.input(x, block, ready, 0, s.C, 0, f.pairs, v + ready % s.kD * plane_floats);
+          blocks.input(x, block, ready, 0, s.C, v + ready % s.kD * plane_floats);
         for (int64_t o = first; o < last; o += panel) multiply(block, d, ready, o, std::min(panel, last - o));
       }
   }

@@ -189,19 +189,18 @@ struct Blocks {
     return p.data + (image * image_pixels + plane.first + i * plane.row + j * plane.column) * p.channels;
   }
 
-  // v = the inputs of a block in one plane: `channels` of them from c on, parts [first, last) of the positions.
-  void input(const Image& x, int64_t block, int64_t plane, int64_t c, int64_t channels, int64_t first, int64_t last, float* v) const {
+  // v = the inputs of a block in one plane: `channels` of them from c on.
+  void input(const Image& x, int64_t block, int64_t plane, int64_t c, int64_t channels, float* v) const {
     x.for_each(c, c + channels, [&](const Image::Part& p, int64_t from, int64_t to) {
-      input_part(p, block, plane, from, to - from, first, last, v + (p.first + from - c) / 16 * f.block);
+      input_part(p, block, plane, from, to - from, v + (p.first + from - c) / 16 * f.block);
     });
   }
-  void input_part(const Image::Part& x, int64_t block, int64_t plane, int64_t c, int64_t channels, int64_t first, int64_t last,
-                  float* v) const {
+  void input_part(const Image::Part& x, int64_t block, int64_t plane, int64_t c, int64_t channels, float* v) const {
     const int64_t C = x.channels;
     const Plane pixels = s.x_plane(plane);
     const bool odd_row = s.x_stride > 1 && plane / 2 == 1, odd_column = s.x_stride > 1 && plane % 2 == 1;  // of one tap
     for_each_run(s, block * tiles, tiles_of(block), longest_run(C), [&](const Run& r) {
-      WinogradRun run{{}, r.column - pixels.left, pixels.columns, pixels.column * C, r.tiles, odd_column};
+      WinogradRun run{{}, r.column - pixels.left, pixels.columns, pixels.column * C, r.tiles, odd_row, odd_column};
       const int64_t from = std::clamp<int64_t>(run.left, 0, s.W), seen = std::clamp(run.left + r.tiles * f.tile + 2, from, s.W) - from;
       float* normed = norm.mean ? cpu::scratch(2, f.size * seen * C) : nullptr;
       for (int64_t i = 0; i < f.size; i++) {
@@ -215,17 +214,17 @@ struct Blocks {
         }
         run.rows[i] = at + c;
       }
-      f.input(run, channels, first, odd_row ? std::min(last, f.pairs - 1) : last, v + r.at * 16);
+      f.input(run, channels, v + r.at * 16);
     });
   }
   // z = the gradients of a block in one plane: `channels` of them from o on.
-  void gradient(const Image& y, int64_t block, int64_t plane, int64_t o, int64_t channels, int64_t first, int64_t last, float* z) const {
+  void gradient(const Image& y, int64_t block, int64_t plane, int64_t o, int64_t channels, float* z) const {
     const Plane pixels = s.y_plane(plane);
     for_each_run(s, block * tiles, tiles_of(block), longest_run(s.O), [&](const Run& r) {
       WinogradRun run{{}, r.column, s.Wo, s.O, r.tiles};
       for (int64_t i = 0; i < f.tile; i++)
         run.rows[i] = (r.row + i >= s.Ho ? zeros.data<float>() : pixel(y.parts[0], s.y_pixels(), pixels, r.image, r.row + i, 0)) + o;
-      f.gradient(run, channels, first, last, z + r.at * 16);
+      f.gradient(run, channels, z + r.at * 16);
     });
   }
   // y = the products of a block in one plane, channels [o, o + columns).

@@ -1,13 +1,11 @@
 // The gradient of the weights of 3 x 3 convolutions by Winograd's algorithms: dw = G^T [ sum over tiles of V^T Z ] G, the transforms V of x
 // and Z of dy (conv_winograd.cpp).
 //
-// The sums are 4 times the size of w: with many channels no cache holds them. Then a job has one part of the positions, of the inputs'
-// channels and of the outputs'; V is made again for each part of the outputs and Z for each part of the inputs, so that square parts cost
-// least. 256 -> 256 channels at 32 x 32 on Zen 4: 190 % of the peak in parts of the inputs alone, 202 % in square ones with all blocks at
-// once that the cache holds.
+// The sums are 4 times the size of w. A few channels' stay in a thread's second-level cache: each thread makes V and Z of a few blocks of
+// tiles and adds their products at every position. Many channels' do not: then V and Z of a group of blocks are made once, into memory that
+// the third-level cache holds, and each position is one product over the group, whose sums are read and written once. 256 -> 256 channels
+// at 32 x 32 on Zen 4: GAIN.
 #include <unistd.h>
-
-#include <limits>
 
 #include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/scratch.h"
@@ -30,64 +28,35 @@ int64_t second_level_cache() {
   return floats;
 }
 
-// How the gradient of the weights is cut. From the problem alone, but `batch`: which sums are added in which order must not depend on
-// threads or the machine.
-struct Cut {
-  int64_t taps;                    // a job's share: of the kernel's planes all, or one; with one, y has one plane
-  int64_t pairs, parts, channels;  // all pairs of positions or one; of the input channels `channels`
-  int64_t parts_o, outputs;        // and of the output channels `outputs`
-  int64_t batch;                   // blocks of tiles between two visits to the sums, which changes no order
-  int64_t per_chunk, chunks;       // of blocks x planes
-  Cut(const Winograd& f, const Shapes& s, int64_t items) {
-    constexpr int64_t room = cache * 27 / 32;  // of a job's sums, V and Z
-    const int64_t sums = s.kD * sums_floats(f, s.C, s.O), blocks = sixteens(s.C), blocks_o = sixteens(s.O);
-    // The phases of a stride see one plane each. One after the other, with y transformed for each, is 5 to 20 % faster from 48 channels on,
-    // and with 8 to 16 up to 30 % slower (Zen 4).
-    taps = s.strided() && (blocks > 2 || blocks * blocks_o >= 16) ? 1 : s.kD;
-    const auto fits = [&](int64_t each, int64_t n, int64_t m) {
-      const int64_t own = (blocks + n - 1) / n, own_o = (blocks_o + m - 1) / m;
-      pairs = each, parts = n, parts_o = m;
-      return (taps * f.positions * own * own_o * 256 + f.block * (taps * own + own_o)) / each <= room;
-    };
-    // All positions at once read x and y once, but their sums are large; one part of the positions and of the channels after the other does
-    // not get slower by reading more often where there are many products for each value read.
-    if (!fits(1, 1, 1) && !(blocks > 1 && fits(1, 2, 1))) {
-      // With the least transforms: V is made m times, Z n times.
-      int64_t best_n = std::min<int64_t>(16, blocks), best_m = std::min<int64_t>(16, blocks_o), least = std::numeric_limits<int64_t>::max();
-      for (int64_t n = 1; n <= 16 && n < 2 * blocks; n *= 2)
-        for (int64_t m = 1; m <= 16 && m < 2 * blocks_o; m *= 2)
-          if (const int64_t made = m * blocks + n * blocks_o; made < least && fits(f.pairs, n, m)) best_n = n, best_m = m, least = made;
-      fits(f.pairs, best_n, best_m);
-    }
-    channels = (blocks + parts - 1) / parts * 16, outputs = (blocks_o + parts_o - 1) / parts_o * 16;
-    parts = (s.C + channels - 1) / channels, parts_o = (s.O + outputs - 1) / outputs;
-    const int64_t own = f.block * ((s.Do == 1 ? taps : 1) * channels / 16 + outputs / 16) / pairs;
-    const auto batch_in = [&](int64_t floats) { return std::clamp<int64_t>(floats * 3 / 8 / own, 1, 4); };
-    batch = batch_in(second_level_cache());
-    const int64_t wanted = std::clamp<int64_t>(std::min(items / (2 * batch_in(cache)), (int64_t{3} << 18) / sums), 1, 16);
-    per_chunk = std::max<int64_t>(1, (items + wanted - 1) / wanted);
-    chunks = std::max<int64_t>(1, (items + per_chunk - 1) / per_chunk);
-  }
+// What one product needs: a block of tiles in a plane of y. Items are numbered block * Do + plane.
+struct Item {
+  int64_t block, plane;
 };
+Item item_at(const Shapes& s, int64_t i) { return {i / s.Do, i % s.Do}; }
 
-// One job: items [first, last) (block * Do + plane), parts [first_pair, last_pair) of the positions, `channels` inputs from c on and
-// `outputs` outputs from o on, of the kernel's planes [first_tap, last_tap). s (plane, position, channels / 16, outputs / 16, 16, 16).
+// bias += the sums over the tiles of a block, of `channels` channels: position (1, 1) of Z is the sum of each tile.
+void add_tile_sums(const Winograd& f, const float* z, int64_t tiles, int64_t channels, float* bias) {
+  for (int64_t k = 0; k < channels; k += 16)
+    simd().add_column_sums(z + k / 16 * f.block + (2 * f.size + 2) * f.step, tiles, std::min<int64_t>(16, channels - k), 16, bias + k);
+}
+
+// One job of a few channels: items [first, last), `batch` of them between two visits to the sums, which changes no order.
+// sums (plane of the kernel, position, C / 16, O / 16, 16, 16).
 struct WeightJob {
   const Blocks& blocks;
   const Image &x, &y;
-  int64_t first, last, first_tap, last_tap, first_pair, last_pair, c, channels, o, outputs, batch;
-  float *sums, *bias;  // bias: where the sums of y's channel o and the next ones are added, or null
+  int64_t first, last, batch;
+  float *sums, *bias;  // bias: where the sums of y are added, or null
 
   void run() const {
     const Winograd& f = blocks.f;
     const Shapes& s = blocks.s;
     // Planes of x that several of y read stay where they are, in a ring.
     const bool shared = s.kD > 1 && s.Do > 1;
-    const int64_t taps = last_tap - first_tap, ring = shared ? batch + s.kD - 1 : batch * taps, v_floats = sixteens(channels) * f.block,
-                  z_floats = sixteens(outputs) * f.block;
+    const int64_t ring = shared ? batch + s.kD - 1 : batch * s.kD, v_floats = sixteens(s.C) * f.block, z_floats = sixteens(s.O) * f.block;
     float *v = scratch(0, ring * v_floats), *z = scratch(1, batch * z_floats);
-    const auto slot = [&](int64_t plane, int64_t j, int64_t top) { return shared ? plane % ring : j * taps + plane - top; };
-    const int64_t size = sums_floats(f, channels, outputs);
+    const auto slot = [&](int64_t plane, int64_t j, int64_t top) { return shared ? plane % ring : j * s.kD + plane - top; };
+    const int64_t size = sums_floats(f, s.C, s.O);
     std::vector<const float*> vs(batch), zs(batch);
     std::vector<int64_t> tiles(batch);
     std::vector<cpu::Ahead> ahead;
@@ -96,38 +65,142 @@ struct WeightJob {
       int64_t n = std::min(batch, last - item);
       if (shared) n = std::min(n, s.Do - item % s.Do);
       for (int64_t j = 0; j < n; j++) {
-        const int64_t block = (item + j) / s.Do, d = (item + j) % s.Do, top = d - s.padding[0] + first_tap;
-        blocks.gradient(y, block, d, o, outputs, first_pair, last_pair, z + j * z_floats);
-        if (bias) add_bias(z + j * z_floats, blocks.tiles_of(block));
+        const auto [block, d] = item_at(s, item + j);
+        const int64_t top = d - s.padding[0];
+        blocks.gradient(y, block, d, 0, s.O, z + j * z_floats);
+        if (bias) add_tile_sums(f, z + j * z_floats, blocks.tiles_of(block), s.O, bias);
         if (!shared || item + j == first || d == 0) ready = 0;
-        for (ready = std::max(ready, top); ready < std::min(s.D, top + taps); ready++)
-          blocks.input(x, block, ready, c, channels, first_pair, last_pair, v + slot(ready, j, top) * v_floats);
+        for (ready = std::max(ready, top); ready < std::min(s.D, top + s.kD); ready++)
+          blocks.input(x, block, ready, 0, s.C, v + slot(ready, j, top) * v_floats);
       }
       ahead.clear();
       for (int64_t i = item + batch; i < std::min(last, item + 2 * batch); i++) {
-        blocks.input_ahead(x, i / s.Do, s.kD == 1 ? i % s.Do : ready, ahead);
-        blocks.output_ahead(y, i / s.Do, i % s.Do, o, outputs, ahead);
+        const auto [block, d] = item_at(s, i);
+        blocks.input_ahead(x, block, s.kD == 1 ? d : ready, ahead);
+        blocks.output_ahead(y, block, d, 0, s.O, ahead);
       }
-      for (int64_t tap = 0; tap < taps; tap++) {
+      for (int64_t tap = 0; tap < s.kD; tap++) {
         int64_t count = 0;
         for (int64_t j = 0; j < n; j++) {
-          const int64_t top = (item + j) % s.Do - s.padding[0] + first_tap, plane = top + tap;
+          const auto [block, d] = item_at(s, item + j);
+          const int64_t top = d - s.padding[0], plane = top + tap;
           if (plane < 0 || plane >= s.D) continue;
           vs[count] = v + slot(plane, j, top) * v_floats, zs[count] = z + j * z_floats;
-          tiles[count++] = blocks.tiles_of((item + j) / s.Do);
+          tiles[count++] = blocks.tiles_of(block);
         }
-        simd().winograd_sums({f.positions, vs.data(), zs.data(), s.without_of(first_tap + tap), tiles.data(), count, channels, outputs,
-                              first_pair * 2 * f.size, std::min(f.positions, last_pair * 2 * f.size), item > first, sums + tap * size,
-                              ahead.data(), tap == 0 ? static_cast<int64_t>(ahead.size()) : 0});
+        simd().winograd_sums({f.positions, vs.data(), zs.data(), s.without_of(tap), tiles.data(), count, s.C, s.O, 0, f.positions,
+                              item > first, sums + tap * size, ahead.data(), tap == 0 ? static_cast<int64_t>(ahead.size()) : 0});
       }
       item += n;
     } while (item < last);
   }
-  // Position (1, 1) of Z is the sum of each tile.
-  void add_bias(const float* z, int64_t tiles) const {
-    const Winograd& f = blocks.f;
-    for (int64_t k = 0; k < outputs; k += 16)
-      simd().add_column_sums(z + k / 16 * f.block + (2 * f.size + 2) * f.step, tiles, std::min<int64_t>(16, outputs - k), 16, bias + k);
+};
+
+// Many channels: one group of items after the other, each in two rounds of all threads.
+class Group {
+ public:
+  Group(const Blocks& blocks, const Image& x, const Image& y, int64_t size)
+      : blocks_(blocks), x_(x), y_(y), size_(size), v_({most_planes(blocks.s, size) * v_floats()}), z_({size * z_floats()}) {}
+
+  // sums = those of all items (plane of the kernel, position, C / 16, O / 16, 16, 16); bias: where the sums of y are added, or null.
+  void add(int64_t items, float* sums, float* bias) {
+    int64_t first = 0;
+    do {
+      choose(first, std::min(size_, items - first));
+      transform();
+      multiply(first > 0, sums);
+      for (size_t j = 0; bias && j < items_.size(); j++)
+        add_tile_sums(blocks_.f, z(j), blocks_.tiles_of(items_[j].block), blocks_.s.O, bias);
+      first += size_;
+    } while (first < items);
+  }
+
+ private:
+  struct Products {
+    std::vector<const float*> v, z;
+    std::vector<int64_t> tiles;
+  };
+  const Blocks& blocks_;
+  const Image &x_, &y_;
+  int64_t size_;
+  Tensor v_, z_;                      // (plane of x, C / 16, block), (item, O / 16, block)
+  std::vector<Item> items_, planes_;  // planes of x, each with its block
+  std::vector<Products> products_;    // of each plane of the kernel
+
+  // What n items in turn read at most: a block's planes once.
+  static int64_t most_planes(const Shapes& s, int64_t n) { return std::min(n * s.kD, n + (s.kD - 1) * (n / s.Do + 2)); }
+  int64_t v_floats() const { return sixteens(blocks_.s.C) * blocks_.f.block; }
+  int64_t z_floats() const { return sixteens(blocks_.s.O) * blocks_.f.block; }
+  float* v(size_t plane) const { return v_.data<float>() + static_cast<int64_t>(plane) * v_floats(); }
+  float* z(size_t item) const { return z_.data<float>() + static_cast<int64_t>(item) * z_floats(); }
+
+  // Which planes of x the items [first, first + n) read, each once, and which is multiplied with which item.
+  void choose(int64_t first, int64_t n) {
+    const Shapes& s = blocks_.s;
+    items_.clear(), planes_.clear();
+    products_.assign(static_cast<size_t>(s.kD), {});
+    for (int64_t j = 0; j < n; j++) {
+      const Item item = item_at(s, first + j);
+      items_.push_back(item);
+      for (int64_t tap = 0; tap < s.kD; tap++) {
+        const int64_t plane = item.plane - s.padding[0] + tap;
+        if (plane < 0 || plane >= s.D) continue;
+        if (planes_.empty() || planes_.back().block != item.block || planes_.back().plane < plane) planes_.push_back({item.block, plane});
+        Products& p = products_[static_cast<size_t>(tap)];
+        p.v.push_back(v(planes_.size() - 1 - static_cast<size_t>(planes_.back().plane - plane)));
+        p.z.push_back(z(items_.size() - 1));
+        p.tiles.push_back(blocks_.tiles_of(item.block));
+      }
+    }
+  }
+  void transform() {
+    constexpr int64_t share = 64;  // channels of one job
+    const Shapes& s = blocks_.s;
+    const int64_t parts = (s.C + share - 1) / share, parts_o = (s.O + share - 1) / share,
+                  inputs = static_cast<int64_t>(planes_.size()) * parts, gradients = static_cast<int64_t>(items_.size()) * parts_o;
+    parallel_for(inputs + gradients, 1, [&](int64_t job, int64_t) {
+      if (job < inputs) {
+        const auto slot = static_cast<size_t>(job / parts);
+        const int64_t c = job % parts * share;
+        blocks_.input(x_, planes_[slot].block, planes_[slot].plane, c, std::min(share, s.C - c), v(slot) + c / 16 * blocks_.f.block);
+      } else {
+        const auto slot = static_cast<size_t>((job - inputs) / parts_o);
+        const int64_t o = (job - inputs) % parts_o * share;
+        blocks_.gradient(y_, items_[slot].block, items_[slot].plane, o, std::min(share, s.O - o), z(slot) + o / 16 * blocks_.f.block);
+      }
+    });
+  }
+  void multiply(bool accumulate, float* sums) {
+    const Winograd& f = blocks_.f;
+    const Shapes& s = blocks_.s;
+    parallel_for(s.kD * f.positions, 1, [&](int64_t job, int64_t) {
+      const int64_t tap = job / f.positions, position = job % f.positions;
+      const Products& p = products_[static_cast<size_t>(tap)];
+      simd().winograd_sums({f.positions, p.v.data(), p.z.data(), s.without_of(tap), p.tiles.data(), static_cast<int64_t>(p.v.size()), s.C,
+                            s.O, position, position + 1, accumulate, sums + tap * sums_floats(f, s.C, s.O), nullptr, 0});
+    });
+  }
+};
+
+// How the items are shared out. `chunks` from the problem alone: which sums are added in which order must not depend on threads or the
+// machine; `batch` and `group` change no order.
+struct Cut {
+  bool grouped;               // one chunk, in groups; else one job for each chunk
+  int64_t per_chunk, chunks;  // items
+  int64_t batch, group;       // items of WeightJob, and of Group, at a time
+  Cut(const Winograd& f, const Shapes& s, int64_t items) {
+    // Of 1300 convolutions and 800 of volumes (Zen 4) those with more sums than this take 0.6 to 1.1 times as long in groups, 0.93 on
+    // average. A stride's phases have a plane each, and V of all.
+    const int64_t blocks = sixteens(s.C) * sixteens(s.O), planes = s.Do == 1 ? s.kD : 1;
+    grouped = (s.strided() ? 1 : s.kD) * blocks >= 6;
+    const int64_t own = f.block * (planes * sixteens(s.C) + sixteens(s.O));
+    const auto batch_in = [&](int64_t floats) { return std::clamp<int64_t>(floats * 3 / 8 / own, 1, 4); };
+    batch = batch_in(second_level_cache());
+    const int64_t most = std::max<int64_t>(2, threads() * 4 * cache / own), groups = std::max<int64_t>(1, (items + most - 1) / most);
+    group = (items + groups - 1) / groups;
+    const int64_t wanted = std::clamp<int64_t>(items / (2 * batch_in(cache)), 1, 16);
+    per_chunk = grouped ? items : std::max<int64_t>(1, (items + wanted - 1) / wanted);
+    chunks = grouped ? 1 : std::max<int64_t>(1, (items + per_chunk - 1) / per_chunk);
   }
 };
 
@@ -141,45 +214,22 @@ void weight(const ConvArgs& a) {
   const Image x(a.x, a.more), y(a.y);
   const int64_t items = blocks.count() * s.Do;
   const Cut cut(f, s, items);
-  // (chunk, part of the inputs, part of the outputs, kD, position, channels / 16, outputs / 16, 16, 16)
-  const int64_t part_floats = s.kD * sums_floats(f, cut.channels, cut.outputs), parts = cut.parts * cut.parts_o,
-                chunk_floats = parts * part_floats, turns = s.kD / cut.taps;
+  const int64_t tap_floats = sums_floats(f, s.C, s.O), chunk_floats = s.kD * tap_floats;  // (chunk, kD, position, C / 16, O / 16, 16, 16)
   const Tensor sums({cut.chunks * chunk_floats}), bias_sums = Tensor::zeros({cut.chunks, s.O});
-  parallel_for(cut.chunks * parts * cut.pairs * turns, 1, [&](int64_t job, int64_t) {
-    const int64_t turn = job % turns, pair = job / turns % cut.pairs, part = job / (turns * cut.pairs) % parts,
-                  chunk = job / (turns * cut.pairs * parts);
-    const int64_t c = part / cut.parts_o * cut.channels, o = part % cut.parts_o * cut.outputs, first_tap = turn * cut.taps;
-    const int64_t channels = std::min(cut.channels, s.C - c), outputs = std::min(cut.outputs, s.O - o);
-    const bool sums_y = a.bias && c == 0 && turn == 0 && (cut.pairs == 1 || pair == 1);
-    WeightJob{.blocks = blocks,
-              .x = x,
-              .y = y,
-              .first = chunk * cut.per_chunk,
-              .last = std::min(items, (chunk + 1) * cut.per_chunk),
-              .first_tap = first_tap,
-              .last_tap = first_tap + cut.taps,
-              .first_pair = pair,
-              .last_pair = cut.pairs == 1 ? f.pairs : pair + 1,
-              .c = c,
-              .channels = channels,
-              .o = o,
-              .outputs = outputs,
-              .batch = cut.batch,
-              .sums = sums.data<float>() + chunk * chunk_floats + part * part_floats + first_tap * sums_floats(f, channels, outputs),
-              .bias = sums_y ? bias_sums.data<float>() + chunk * s.O + o : nullptr}
-        .run();
-  });
+  float* bias = a.bias ? bias_sums.data<float>() : nullptr;
+  if (cut.grouped)
+    Group(blocks, x, y, cut.group).add(items, sums.data<float>(), bias);
+  else
+    parallel_for(cut.chunks, 1, [&](int64_t chunk, int64_t) {
+      const int64_t first = chunk * cut.per_chunk, last = std::min(items, first + cut.per_chunk);
+      WeightJob{blocks, x, y, first, last, cut.batch, sums.data<float>() + chunk * chunk_floats, bias ? bias + chunk * s.O : nullptr}.run();
+    });
   const std::vector<float*> taps = taps_at(a.w.data<float>(), s.C * s.O, forward_taps<A>(a));
   parallel_for(s.kD * s.C, std::max<int64_t>(1, 1024 / s.O), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
-      const int64_t tap = i / s.C, c = i % s.C, part = c / cut.channels, channels = std::min(cut.channels, s.C - part * cut.channels);
-      for (int64_t o = 0; o < s.O; o += cut.outputs) {
-        const int64_t outputs = std::min(cut.outputs, s.O - o);
-        const float* from =
-            sums.data<float>() + (part * cut.parts_o + o / cut.outputs) * part_floats + tap * sums_floats(f, channels, outputs);
-        f.weight_gradient(from, chunk_floats, cut.chunks, c % cut.channels, channels, outputs, s.without_of(tap),
-                          taps.data() + tap * f.taps * f.taps, part * cut.channels * s.O + o, s.O);
-      }
+      const int64_t tap = i / s.C, c = i % s.C;
+      f.weight_gradient(sums.data<float>() + tap * tap_floats, chunk_floats, cut.chunks, c, s.C, s.O, s.without_of(tap),
+                        taps.data() + tap * f.taps * f.taps);
     }
   });
   if (!a.bias) return;

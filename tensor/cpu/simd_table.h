@@ -86,7 +86,7 @@ struct Affine {
 struct WinogradRun {
   const float* rows[6];
   int64_t left, width, pixel, tiles;  // pixel: floats from one pixel to the next
-  bool short_rows = false;            // input(): the last position of each row is not wanted
+  bool few_rows = false, short_rows = false;  // input(): the last pair of rows of positions, the last of each row, is not wanted
 };
 
 // Memory that will be wanted soon: `count` places, `stride` floats apart. Kernels that compute fetch a list of these into the second-level
@@ -100,19 +100,18 @@ struct Ahead {
 struct Winograd {
   int64_t tile, taps, size, positions;  // outputs per side; taps; tile + taps - 1 inputs; size^2 products
   int64_t tiles, step, block;           // a buffer's tiles at most; its floats from position to position, from 16 channels to the next 16
-  int64_t pairs;                        // of rows of positions, as transforms make them; the last one may be a single row
-  // Pairs [first, last) of B^T x B, and of A y A^T.
-  void (*input)(const WinogradRun&, int64_t channels, int64_t first, int64_t last, float* v);
-  void (*gradient)(const WinogradRun&, int64_t channels, int64_t first, int64_t last, float* z);
+  // B^T x B, and A y A^T.
+  void (*input)(const WinogradRun&, int64_t channels, float* v);
+  void (*gradient)(const WinogradRun&, int64_t channels, float* z);
   // A^T m A + bias of `channels` <= 16 into the first `count` of the run's rows.
   void (*output)(const float* m, int64_t channels, const float* bias, bool relu, const WinogradRun&, float* const* rows, int64_t count);
   // u (position, C + 1, 16) = G w G^T of `columns` <= 16 columns of w, whose taps are at w[taps^2] + column, each (C, O), or null where
   // they are zero; but for positions in `without`.
   void (*weight)(const float* const* w, int64_t column, int64_t columns, int64_t C, int64_t O, uint64_t without, float* u);
   // Channel c of C of the taps w (those that are not null) = G^T s G. s: the sum of `chunks` such as winograd_sums makes, `chunk` floats
-  // apart, O wide and zero at positions in `without`. It goes to columns [column, column + O) of rows of ldw.
-  void (*weight_gradient)(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, uint64_t without, float* const* w,
-                          int64_t column, int64_t ldw);
+  // apart, O wide and zero at positions in `without`.
+  void (*weight_gradient)(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, uint64_t without,
+                          float* const* w);
 };
 
 // The products of Winograd's algorithm at all `positions`: m = the sum over t < taps of v[t] u[t], for tiles x columns; u_block: from 16

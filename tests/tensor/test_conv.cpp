@@ -195,6 +195,7 @@ TEST_CASE("convolution: a NaN of the weights reaches every pixel of its output c
 TEST_CASE("convolution of an empty batch: nothing is written, weights get no gradient") {
   check_all({0, 1, 5, 5, 3, 4, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true});
   check_all({0, 1, 5, 5, 16, 16, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true});
+  check_all({0, 1, 5, 5, 64, 64, {1, 3, 3}, {{1, 1, 1}, {0, 1, 1}}, true});
 }
 
 TEST_CASE("transposed convolution with windows side by side, among other channels") {

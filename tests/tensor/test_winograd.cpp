@@ -74,6 +74,14 @@ TEST_CASE("winograd: many tiles") {
   check_all({2, 7, 22, 30, 8}, 3, 16, {1, 1, 1});
 }
 
+// Weights' gradients with more sums than a cache holds: several groups, within an image and across images.
+TEST_CASE("winograd: many channels and tiles") {
+  check_all({2, 1, 40, 44, 72}, 1, 96, {0, 1, 1});
+  check_all({3, 5, 18, 26, 20}, 3, 40, {1, 1, 1});
+  check_all({2, 4, 20, 23, 40}, 2, 56, {0, 1, 1});
+  check_all({3, 1, 45, 50, 48}, 1, 96, {0, 1, 1}, 2);
+}
+
 TEST_CASE("winograd: stride 2") {
   for (int64_t size : {1, 2, 3, 4, 7, 8, 16, 17, 18})
     for (int64_t padding : {0, 1, 2})

@@ -92,28 +92,28 @@ void gradient_pair(const WinogradRun& run, int64_t c, float* z) {
   }
 }
 
-// Calls f<P>() for the pairs [first, last).
+// Calls f<P>() for all pairs of rows, or all but the last.
 template <class F, class Call>
-inline void for_each_pair(int64_t first, int64_t last, Call f) {
-  if (first <= 0 && 0 < last) f.template operator()<0>();
-  if (first <= 1 && 1 < last) f.template operator()<1>();
+inline void for_each_pair(bool few, Call f) {
+  f.template operator()<0>();
+  if (F::pairs > 2 || !few) f.template operator()<1>();
   if constexpr (F::pairs > 2)
-    if (first <= 2 && 2 < last) f.template operator()<2>();
+    if (!few) f.template operator()<2>();
 }
 
 template <class F>
-void input(const WinogradRun& run, int64_t channels, int64_t first, int64_t last, float* v) {
+void input(const WinogradRun& run, int64_t channels, float* v) {
   for (int64_t c = 0; c < channels; c += 16, v += block_step<F>)
-    for_each_pair<F>(first, last, [&]<int P>() {
+    for_each_pair<F>(run.few_rows, [&]<int P>() {
       for_each_part(smaller(16, channels - c),
                     [&]<int L>(int64_t part) { input_pair<F, P, typename VectorOf<L>::Float>(run, c + part, v + part); });
     });
 }
 
 template <class F>
-void gradient(const WinogradRun& run, int64_t channels, int64_t first, int64_t last, float* z) {
+void gradient(const WinogradRun& run, int64_t channels, float* z) {
   for (int64_t c = 0; c < channels; c += 16, z += block_step<F>)
-    for_each_pair<F>(first, last, [&]<int P>() {
+    for_each_pair<F>(false, [&]<int P>() {
       for_each_part(smaller(16, channels - c),
                     [&]<int L>(int64_t part) { gradient_pair<F, P, typename VectorOf<L>::Float>(run, c + part, z + part); });
     });
@@ -224,15 +224,14 @@ void weight(const float* const* w, int64_t column, int64_t columns, int64_t C, i
 }
 
 template <class F>
-void weight_gradient(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, uint64_t without, float* const* w,
-                     int64_t column, int64_t ldw) {
+void weight_gradient(const float* s, int64_t chunk, int64_t chunks, int64_t c, int64_t C, int64_t O, uint64_t without, float* const* w) {
   constexpr int size = F::size, taps = F::taps;
   const int64_t blocks = (O + 15) / 16, step = (C + 15) / 16 * blocks * 256 + 16;
   for (int64_t o = 0; o < O; o += 16)
     for_each_part(smaller(16, O - o), [&]<int L>(int64_t part) {
       using V = typename VectorOf<L>::Float;
       const float* from = s + (c / 16 * blocks + o / 16) * 256 + c % 16 * 16 + part;
-      const int64_t to = c * ldw + column + o + part;
+      const int64_t to = c * O + o + part;
       both_ways<size, taps, V>(
           [&](int i, int j) {
             const int position = i * size + j;
@@ -259,7 +258,6 @@ constexpr Winograd table_of() {
           .tiles = tiles_at_most,
           .step = position_step,
           .block = block_step<F>,
-          .pairs = F::pairs,
           .input = input<F>,
           .gradient = gradient<F>,
           .output = output<F>,
