@@ -219,18 +219,18 @@ class Training:
         torch._foreach_lerp_(self.averaged, self.own, 1 - decay)
         return loss.item()
 
-    def probabilities(self, images):
-        """Of the averaged weights, over the image and its mirror image."""
+    def probabilities(self, images, mirror):
+        """Of the averaged weights; if asked for, over the image and its mirror image."""
         batches = []
         with torch.no_grad():
             for x in images.split(self.settings["batch"]):
                 p = torch.sigmoid(self.predict(x.contiguous(memory_format=self.layout)))
-                q = torch.sigmoid(self.predict(x.flip(3).contiguous(memory_format=self.layout)))
-                batches.append((p + q.flip(3)) / 2)
+                q = torch.sigmoid(self.predict(x.flip(3).contiguous(memory_format=self.layout))) if mirror else None
+                batches.append((p + q.flip(3)) / 2 if mirror else p)
         return torch.cat(batches)
 
     def validate(self, images, masks):
-        found, truth = self.probabilities(images) >= self.settings["threshold"], masks > 0
+        found, truth = self.probabilities(images, mirror=False) >= self.settings["threshold"], masks > 0
         total = (found.sum((1, 2, 3)) + truth.sum((1, 2, 3))).float()
         return float((2 * (found & truth).sum((1, 2, 3)) / total)[total > 0].mean())
 
@@ -304,7 +304,7 @@ def main():
     training, report = train(settings, data, validation, mode, options.epochs or settings["epochs"])
 
     os.makedirs(options.out, exist_ok=True)
-    probabilities = training.probabilities(standardised(validation.images, validation.scan))
+    probabilities = training.probabilities(standardised(validation.images, validation.scan), mirror=settings["mirror"])
     for id, of_case, fit, scan in zip(ids, probabilities, validation.fits, validation.scans):
         mask = (fit.restore(of_case) >= settings["threshold"]).numpy() & scan
         Image.fromarray(mask.astype(np.uint8) * 255).save(os.path.join(options.out, id + "_mask.png"))

@@ -2,8 +2,7 @@
 // and Z of dy (conv_winograd.cpp).
 //
 // The sums are 4 times the size of w. A few channels' stay in a thread's second-level cache: each thread makes V and Z of a few blocks of
-// tiles and adds their products at every position. Many channels' do not:
-// then V and Z of a group of blocks are made once, into memory that
+// tiles and adds their products at every position. Many channels' do not: then V and Z of a group of blocks are made once, into memory that
 // the third-level cache holds, and each position is one product over the group, whose sums are read and written once. 256 -> 256 channels
 // at 32 x 32 on Zen 4: 250 % of the peak; in jobs with a part of the channels and positions each, 165 to 195 %.
 #include <unistd.h>

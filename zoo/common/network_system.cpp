@@ -175,7 +175,6 @@ Batch NetworkSystem::training_batch(const CachedDataset& data, const std::vector
 }
 
 Tensor NetworkSystem::averaged(const Tensor& images, const std::function<Tensor(const Tensor&)>& pass) const {
-  if (!base().mirror) return pass(images).clone();  // a plan's results lie in one place
   const Tensor both = pass(concat({images, flip(images, {2})}, 0));
   const int64_t n = images.dim(0);
   const Tensor first = both.rows(0, n), second = both.rows(n, 2 * n);
@@ -183,14 +182,15 @@ Tensor NetworkSystem::averaged(const Tensor& images, const std::function<Tensor(
 }
 
 // On the CPU by a plan.
-std::vector<Tensor> NetworkSystem::probabilities(const Tensor& images) {
+std::vector<Tensor> NetworkSystem::probabilities(const Tensor& images, bool mirror) {
   const auto eager = [this](const Tensor& x) {
     const EvalMode eval(*network_);
     return activate(forward(*network_, x.to(device_))).to(Device::cpu);
   };
   if (!plan_ && device_ == Device::cpu) plan_ = freeze(eager, images, {.check = false});
   const NoGrad values;
-  const Tensor p = averaged(images, [&](const Tensor& x) { return plan_ ? (*plan_)(x) : eager(x); });
+  const auto pass = [&](const Tensor& x) { return plan_ ? (*plan_)(x) : eager(x); };
+  const Tensor p = mirror ? averaged(images, pass) : pass(images).clone();  // a plan's results lie in one place
   std::vector<Tensor> each;
   for (int64_t i = 0; i < p.dim(0); i++) each.push_back(p.rows(i, i + 1).view(Shape(p.shape().begin() + 1, p.shape().end())));
   return each;
@@ -205,7 +205,7 @@ std::vector<std::pair<std::string, double>> NetworkSystem::validate(const Cached
   for (size_t i = 0; i < cases.size();) {
     std::vector<Sample> some;
     for (; i < cases.size() && static_cast<int64_t>(some.size()) < at_once; i++) some.push_back(data.get(cases[i]));
-    for (Tensor& p : probabilities(make_batch(some).images)) all.push_back(std::move(p));
+    for (Tensor& p : probabilities(make_batch(some).images, false)) all.push_back(std::move(p));
     truths.insert(truths.end(), some.begin(), some.end());
   }
   plan_.reset();
@@ -255,7 +255,7 @@ Labels NetworkSystem::predict(const Sample& sample) {
   const Sample prepared = prepare(sample);
   const Fit fit(prepared.image.dim(0), prepared.image.dim(1), base().height, base().width, fit_mode());
   const Sample fitted = fit.sample(prepared);
-  return decode(probabilities(make_batch({fitted}).images).at(0), fit, prepared);
+  return decode(probabilities(make_batch({fitted}).images, base().mirror).at(0), fit, prepared);
 }
 
 nlohmann::json NetworkSystem::describe() const { return {{"settings", settings_.to_json()}, {"mask_labels", mask_labels_}, {"categories", categories_}}; }
