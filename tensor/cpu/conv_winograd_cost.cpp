@@ -2,7 +2,8 @@
 //
 // Fitted to the times of 380 convolutions of 1 to 128 channels, images of 4^2 to 64^2 and volumes of 8^3 to 24^3, with everything in the
 // caches: the predictions are within 0.6 and 1.3 of the times. The constants of stride 2 come from 945 convolutions of 7^2 to 128^2 pixels,
-// 8 to 128 channels, 1 and 8 images: what is chosen takes 1.02 of the fastest entry's time on average (Zen 4; with AVX2 1.03).
+// 8 to 128 channels, 1 and 8 images, those of its weights from 1099 of up to 256 channels: what is chosen takes 1.02 of the fastest entry's
+// time on average (Zen 4, with AVX-512 and AVX2).
 #include "tensor/cpu/conv_winograd.h"
 
 namespace sono::kernels::winograd {
@@ -49,12 +50,16 @@ double convolution_cost(const Winograd& f, const Shapes& s, bool with_weights) {
 }
 
 double weight_cost(const Winograd& f, const Shapes& s) {
-  constexpr double share = 0.8, visit = 3, gradient = 2, weights = 10, call = 7000;
-  const double input = s.strided() ? 8 : 11, run = s.strided() ? 500 : 1000;
+  constexpr double visit = 3;
+  const bool strided = s.strided();
+  const double share = strided ? 0.9 : 0.8, input = strided ? 6 : 11, gradient = strided ? 1 : 2, weights = strided ? 3.5 : 10,
+               run = strided ? 50 : 1000, call = strided ? 2000 : 7000;
   const double positions = number(f.positions), tiles = number(s.tiles()) * positions, width = columns(s.O);
   const double visits = number((s.tiles() + f.tiles - 1) / f.tiles * s.Do) * positions;
+  // In groups V and Z go through memory, if no cache holds all.
+  const double far = strided && in_groups(s) && tiles * number(s.D * sixteens(s.C) + sixteens(s.O)) > 1 << 16 ? 6 : 0;
   return depth(f, s) * width * (tiles * number(s.Do) / (share * busy(s.C, width)) + visits * visit) +
-         tiles * (number(s.Do) * parts(s.O) * gradient + number(s.D) * parts(s.C) * input) +
+         tiles * (number(s.Do) * parts(s.O) * (gradient + far) + number(s.D) * parts(s.C) * (input + far)) +
          positions * number(s.kD * s.C) * parts(s.O) * weights + runs(s) * run + call;
 }
 

@@ -189,10 +189,8 @@ struct Cut {
   int64_t per_chunk, chunks;  // items
   int64_t batch, group;       // items of WeightJob, and of Group, at a time
   Cut(const Winograd& f, const Shapes& s, int64_t items) {
-    // Where groups are faster, of 1300 convolutions and 800 of volumes (Zen 4): 0.93 of the jobs' time on average, 0.6 at best. Of large
-    // images jobs fetch the next block's values ahead. A stride's phases have a plane each, and V of all.
-    const int64_t blocks = sixteens(s.C) * sixteens(s.O), planes = s.Do == 1 ? s.kD : 1;
-    grouped = blocks >= (s.strided() ? 6 : s.kD > 1 ? 4 : s.tiles() <= 1024 ? 6 : 16);
+    grouped = in_groups(s);
+    const int64_t planes = s.Do == 1 ? s.kD : 1;  // of x that an item reads and no other does
     const int64_t own = f.block * (planes * sixteens(s.C) + sixteens(s.O));
     const auto batch_in = [&](int64_t floats) { return std::clamp<int64_t>(floats * 3 / 8 / own, 1, 4); };
     batch = batch_in(second_level_cache());
