@@ -147,7 +147,7 @@ struct Gelu {
   static constexpr auto name = "gelu";
   static constexpr Domain domain{};
   template <class T> static SONO_INLINE T phi(T x) {
-    if constexpr (std::is_arithmetic_v<T>) return num<T>(0.5) + num<T>(0.5) * math::erf_beside_one(x * num<T>(0.70710678118654752));
+    if constexpr (std::is_arithmetic_v<T>) return math::normal_below(x);
     else return num<T>(0.5) * (num<T>(1) + erf(x * num<T>(0.70710678118654752)));
   }
   template <class T> SONO_INLINE T f(T x) const { return x * phi(x); }
