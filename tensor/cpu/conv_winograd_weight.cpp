@@ -120,12 +120,20 @@ class Group {
     std::vector<const float*> v, z;
     std::vector<int64_t> tiles;
   };
+  struct Transform {
+    bool of_y;  // of an item, else of a plane of x
+    size_t slot;
+    int64_t first;  // channel of `share`
+  };
+  static constexpr int64_t share = 64;
+
   const Blocks& blocks_;
   const Image &x_, &y_;
   int64_t size_;
-  Tensor v_, z_;                      // (plane of x, C / 16, block), (item, O / 16, block)
-  std::vector<Item> items_, planes_;  // planes of x, each with its block
-  std::vector<Products> products_;    // of each plane of the kernel
+  Tensor v_, z_;                       // (plane of x, C / 16, block), (item, O / 16, block)
+  std::vector<Item> items_, planes_;   // planes of x, each with its block
+  std::vector<Transform> transforms_;  // in the order of the items: what one thread has written, one thread reads
+  std::vector<Products> products_;     // of each plane of the kernel
 
   // What n items in turn read at most: a block's planes once.
   static int64_t most_planes(const Shapes& s, int64_t n) { return std::min(n * s.kD, n + (s.kD - 1) * (n / s.Do + 2)); }
@@ -137,15 +145,19 @@ class Group {
   // Which planes of x the items [first, first + n) read, each once, and which is multiplied with which item.
   void choose(int64_t first, int64_t n) {
     const Shapes& s = blocks_.s;
-    items_.clear(), planes_.clear();
+    items_.clear(), planes_.clear(), transforms_.clear();
     products_.assign(static_cast<size_t>(s.kD), {});
     for (int64_t j = 0; j < n; j++) {
       const Item item = item_at(s, first + j);
       items_.push_back(item);
+      for (int64_t o = 0; o < s.O; o += share) transforms_.push_back({true, items_.size() - 1, o});
       for (int64_t tap = 0; tap < s.kD; tap++) {
         const int64_t plane = item.plane - s.padding[0] + tap;
         if (plane < 0 || plane >= s.D) continue;
-        if (planes_.empty() || planes_.back().block != item.block || planes_.back().plane < plane) planes_.push_back({item.block, plane});
+        if (planes_.empty() || planes_.back().block != item.block || planes_.back().plane < plane) {
+          planes_.push_back({item.block, plane});
+          for (int64_t c = 0; c < s.C; c += share) transforms_.push_back({false, planes_.size() - 1, c});
+        }
         Products& p = products_[static_cast<size_t>(tap)];
         p.v.push_back(v(planes_.size() - 1 - static_cast<size_t>(planes_.back().plane - plane)));
         p.z.push_back(z(items_.size() - 1));
@@ -154,20 +166,13 @@ class Group {
     }
   }
   void transform() {
-    constexpr int64_t share = 64;  // channels of one job
     const Shapes& s = blocks_.s;
-    const int64_t parts = (s.C + share - 1) / share, parts_o = (s.O + share - 1) / share,
-                  inputs = static_cast<int64_t>(planes_.size()) * parts, gradients = static_cast<int64_t>(items_.size()) * parts_o;
-    parallel_for(inputs + gradients, 1, [&](int64_t job, int64_t) {
-      if (job < inputs) {
-        const auto slot = static_cast<size_t>(job / parts);
-        const int64_t c = job % parts * share;
-        blocks_.input(x_, planes_[slot].block, planes_[slot].plane, c, std::min(share, s.C - c), v(slot) + c / 16 * blocks_.f.block);
-      } else {
-        const auto slot = static_cast<size_t>((job - inputs) / parts_o);
-        const int64_t o = (job - inputs) % parts_o * share;
-        blocks_.gradient(y_, items_[slot].block, items_[slot].plane, o, std::min(share, s.O - o), z(slot) + o / 16 * blocks_.f.block);
-      }
+    parallel_for(static_cast<int64_t>(transforms_.size()), 1, [&](int64_t job, int64_t) {
+      const auto [of_y, slot, c] = transforms_[static_cast<size_t>(job)];
+      const auto [block, plane] = of_y ? items_[slot] : planes_[slot];
+      const int64_t channels = std::min(share, (of_y ? s.O : s.C) - c);
+      of_y ? blocks_.gradient(y_, block, plane, c, channels, z(slot) + c / 16 * blocks_.f.block)
+           : blocks_.input(x_, block, plane, c, channels, v(slot) + c / 16 * blocks_.f.block);
     });
   }
   void multiply(bool accumulate, float* sums) {
@@ -198,7 +203,8 @@ struct Cut {
     const int64_t floats = std::max<int64_t>(threads() * 4 * cache, 2 * s.kD * sums_floats(f, s.C, s.O));
     const int64_t most = std::max<int64_t>(2, floats / own), groups = std::max<int64_t>(1, (items + most - 1) / most);
     group = (items + groups - 1) / groups;
-    const int64_t wanted = std::clamp<int64_t>(items / (2 * batch_in(cache)), 1, 16);
+    const int64_t wanted =
+        std::clamp<int64_t>(std::min(items / (2 * batch_in(cache)), (int64_t{1} << 20) / (s.kD * sums_floats(f, s.C, s.O))), 1, 16);
     per_chunk = grouped ? items : std::max<int64_t>(1, (items + wanted - 1) / wanted);
     chunks = grouped ? 1 : std::max<int64_t>(1, (items + per_chunk - 1) / per_chunk);
   }
