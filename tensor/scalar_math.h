@@ -17,13 +17,14 @@ namespace sono::math {
 SONO_INLINE float float_of_bits(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
 SONO_INLINE uint32_t bits_of_float(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
 
-// exp(r) for |r| <= ln(2)/2, to degree 6, and (log(1 + m) - m + m^2/2) / m^3 for m in [sqrt(1/2) - 1, sqrt(2) - 1], to degree 7: minimax
-// fits, within 3e-9 of exp and 6e-9 of log. V: float, or a vector of floats.
+// exp(r) for |r| <= ln(2)/2, to degree 7 (Cephes' coefficients), and (log(1 + m) - m + m^2/2) / m^3 for m in [sqrt(1/2) - 1, sqrt(2) - 1], to
+// degree 7 (a minimax fit, within 6e-9 of log). V: float, or a vector of floats.
 template <class V> SONO_INLINE V exp_remainder(V r) {
-  V p = r * 1.3814540027e-3f + 8.3687451126e-3f;
-  p = p * r + 4.1668390787e-2f;
-  p = p * r + 1.6666520399e-1f;
-  return p * r + 4.9999993432e-1f;
+  V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  return p * r + 5.0000001201e-1f;
 }
 template <class V> SONO_INLINE V exp_series(V r) { return exp_remainder(r) * r * r + r + 1.0f; }
 template <class V> SONO_INLINE V log_series(V m) {
