@@ -1,7 +1,7 @@
 #pragma once
 // Every elementwise operation, each defined once: its value f and its vector-Jacobian product, as templates on the value type.
-// With T = float or double they are the vectorised map, the fused backward kernel and the CUDA kernel; with T = Tensor the same lines
-// build a graph that can be differentiated again. The lists at the end drive kernels, tests and benchmarks: a new operation is one
+// With T = float or double they are the vectorised map, the fused backward kernel and the CUDA kernel, with T = Lanes (tensor/cpu/simd/lanes.h)
+// those of 16 values at once; with T = Tensor the same lines build a graph that can be differentiated again. The lists at the end drive kernels, tests and benchmarks: a new operation is one
 // struct and its place in a list.
 //
 //   vjp(g, x)            keeps the input for backward        vjp_left(g, a, b), vjp_right(g, a, b)   for two inputs
@@ -147,7 +147,8 @@ struct Gelu {
   static constexpr auto name = "gelu";
   static constexpr Domain domain{};
   template <class T> static SONO_INLINE T phi(T x) {
-    if constexpr (std::is_arithmetic_v<T>) return math::normal_below(x);
+    using math::normal_below;
+    if constexpr (requires { normal_below(x); }) return normal_below(x);
     else return num<T>(0.5) * (num<T>(1) + erf(x * num<T>(0.70710678118654752)));
   }
   template <class T> SONO_INLINE T f(T x) const { return x * phi(x); }

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "tensor/cpu/simd.h"
@@ -13,6 +14,8 @@ using namespace sono::elementwise;
 
 namespace {
 
+constexpr double inf = std::numeric_limits<double>::infinity();
+
 Tensor inputs_for(const Domain& d, const Shape& shape, uint64_t stream) {
   Tensor x = random_uniform(shape, 5, stream, d.low, d.high, Dtype::f32);
   const float specials[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
@@ -24,7 +27,7 @@ Tensor inputs_for(const Domain& d, const Shape& shape, uint64_t stream) {
 
 // Equal up to a few ulp, or equally NaN or infinite.
 void check_close(const char* name, float got, double wanted, int64_t i) {
-  CAPTURE(name);
+  CAPTURE(std::string(name));
   CAPTURE(i);
   if (std::isnan(wanted)) {
     REQUIRE(std::isnan(got));
@@ -81,6 +84,42 @@ void check_binary(const Shape& a_shape, const Shape& b_shape) {
   }
 }
 
+// Largest distance to the f64 value in units of the f32 spacing there, infinite where f32 is NaN or leaves [low, high].
+template <class Op>
+double worst_ulp(double from, double to, double low, double high) {
+  constexpr int64_t n = 200'003;
+  const Tensor x = random_uniform({n}, 7, 1, from, to);
+  Tensor y({n});
+  kernels::map(Op{}, x, y);
+  double worst = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const double wanted = Op{}.template f<double>(x.data<float>()[i]), got = y.data<float>()[i];
+    const float near = std::abs(static_cast<float>(wanted));
+    if (!(got >= low && got <= high)) return inf;
+    worst = std::max(worst, std::abs(got - wanted) / (std::nextafter(near, std::numeric_limits<float>::infinity()) - near));
+  }
+  return worst;
+}
+
+bool same(float a, float b) { return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b)); }
+
+// Every value of a map has the bits that it has alone.
+template <class Op>
+void check_alone() {
+  const Tensor x = inputs_for(Op::domain, {53}, 1), g = random_normal({53}, 5, 2);
+  Tensor y({53}), dx({53}), one({1}), gradient({1});
+  kernels::map(Op{}, x, y);
+  kernels::map_vjp(Op{}, g, x, dx);
+  for (int64_t i = 0; i < 53; i++) {
+    CAPTURE(std::string(Op::name));
+    CAPTURE(x.data<float>()[i]);
+    kernels::map(Op{}, x.rows(i, i + 1), one);
+    kernels::map_vjp(Op{}, g.rows(i, i + 1), x.rows(i, i + 1), gradient);
+    REQUIRE(same(*one.data<float>(), y.data<float>()[i]));
+    REQUIRE(same(*gradient.data<float>(), dx.data<float>()[i]));
+  }
+}
+
 template <class... Ops, class F>
 void for_each_op(std::tuple<Ops...>*, F f) {
   (f.template operator()<Ops>(), ...);
@@ -91,7 +130,7 @@ void on_every_isa(F f) {
   const cpu::Isa before = cpu::isa();
   for (const cpu::Isa isa : {cpu::Isa::baseline, cpu::Isa::v3, cpu::Isa::v4})
     if (cpu::has_isa(isa)) {
-      CAPTURE(cpu::to_string(isa));
+      CAPTURE(std::string(cpu::to_string(isa)));
       cpu::set_isa(isa);
       f();
     }
@@ -104,6 +143,39 @@ TEST_CASE("unary maps and their gradients agree with f64 on every instruction se
   on_every_isa([] {
     for (const int64_t n : {1, 7, 15, 17, 31, 33, 1000}) for_each_op(static_cast<Unary*>(nullptr), [n]<class Op> { check_unary<Op>(n); });
   });
+}
+
+TEST_CASE("exp, log, tanh, sigmoid and gelu stay within a few ulp of f64 on every instruction set") {
+  on_every_isa([] {
+    CHECK(worst_ulp<Exp>(-87, 88.7, 0, inf) < 2);
+    CHECK(worst_ulp<Exp>(-104, -87, 0, 1e-37) < 2);  // down to the denormals
+    CHECK(worst_ulp<Exp>(-1, 1, 0, 3) < 2);
+    CHECK(worst_ulp<Log>(1e-6, 0.9, -15, 0) < 2);
+    CHECK(worst_ulp<Log>(0.9, 1.1, -1, 1) < 2);
+    CHECK(worst_ulp<Log>(1.1, 3e38, 0, 89) < 2);
+    CHECK(worst_ulp<Log>(1e-45, 1e-37, -104, 0) < 2);
+    CHECK(worst_ulp<Tanh>(-10, 10, -1, 1) < 4);
+    CHECK(worst_ulp<Tanh>(-0.5, 0.5, -1, 1) < 4);
+    CHECK(worst_ulp<Sigmoid>(-80, 80, 0, 1) < 4);
+    CHECK(worst_ulp<Sigmoid>(-2, 2, 0, 1) < 4);
+    const Tensor x = random_uniform({200'003}, 7, 1, -12, 12);
+    Tensor y(x.shape());
+    kernels::map(Gelu{}, x, y);
+    double worst = 0;
+    for (int64_t i = 0; i < x.size(); i++) {
+      const double v = x.data<float>()[i];
+      const double error = std::abs(y.data<float>()[i] - Gelu{}.f<double>(v)) / std::abs(v);
+      if (!(error <= worst)) worst = error;  // NaN stays
+    }
+    CHECK(worst < 3.5e-7);
+  });
+}
+
+TEST_CASE("a value of a map does not depend on where it lies, bit for bit, on every instruction set") {
+  on_every_isa([] { for_each_op(static_cast<Unary*>(nullptr), []<class Op> { check_alone<Op>(); }); });
+  Tensor y({3, 20});
+  kernels::map(Tanh{}, Tensor::from<float>({3, 1}, {0.3f, -2, 5}), y);
+  for (int64_t i = 0; i < 60; i++) CHECK(y.data<float>()[i] == y.data<float>()[i / 20 * 20]);
 }
 
 TEST_CASE("binary maps broadcast, with gradients, on every instruction set") {
