@@ -1,5 +1,5 @@
 // Cross-entropy on the CPU: log-softmax and choice of the target in one pass, and its gradient, softmax minus target, in another.
-//   vector      f32, up to 64 classes: as many rows side by side as a vector has lanes
+//   vector      f32: of up to 64 classes as many rows side by side as a vector has lanes, of more a row at a time
 //   reference   one row at a time, sums in double, f32 and f64
 #include <algorithm>
 #include <cmath>
@@ -20,7 +20,10 @@ bool fits(const Args&) {
   return true;
 }
 
-constexpr int64_t grain = 1024;  // rows
+template <class Args>
+int64_t grain(const Args& a) {  // rows
+  return std::max<int64_t>(1, 65536 / std::max<int64_t>(64, a.x.dim(1)));
+}
 
 template <class T>
 struct Weights {
@@ -54,7 +57,7 @@ template <class T>
 void forward(const CrossEntropyArgs& a) {
   const int64_t classes = a.x.dim(1);
   const Weights<T> weight(a.weight);
-  parallel_for(a.x.dim(0), grain, [&](int64_t first, int64_t last) {
+  parallel_for(a.x.dim(0), grain(a), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; r++) {
       const T* x = a.x.data<T>() + r * classes;
       const int64_t t = a.target.data<int32_t>()[r];
@@ -78,7 +81,7 @@ void backward(const CrossEntropyBackwardArgs& a) {
   const double share = a.smoothing / static_cast<double>(classes);
   double all = 0;
   for (int64_t c = 0; c < classes; c++) all += weight.at(c);
-  parallel_for(a.x.dim(0), grain, [&](int64_t first, int64_t last) {
+  parallel_for(a.x.dim(0), grain(a), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; r++) {
       const T* x = a.x.data<T>() + r * classes;
       T* gx = a.gx.data<T>() + r * classes;
@@ -110,7 +113,7 @@ using cpu::simd;
 
 template <class Args>
 bool fits(const Args& a) {
-  return a.x.dtype() == Dtype::f32 && a.x.dim(1) <= 64;
+  return a.x.dtype() == Dtype::f32;
 }
 
 template <class Args>
@@ -127,14 +130,14 @@ cpu::ClassRows rows(const Args& a, int64_t first, int64_t last) {
 
 void forward(const CrossEntropyArgs& a) {
   reference::check(a.target, a.x.dim(1), a.ignore);
-  parallel_for(a.x.dim(0), reference::grain, [&](int64_t first, int64_t last) {
+  parallel_for(a.x.dim(0), reference::grain(a), [&](int64_t first, int64_t last) {
     simd().cross_entropy_rows(rows(a, first, last), a.y.data<float>() + first, a.row_weight.data<float>() + first,
                               a.log_sum.data<float>() + first);
   });
 }
 
 void backward(const CrossEntropyBackwardArgs& a) {
-  parallel_for(a.x.dim(0), reference::grain, [&](int64_t first, int64_t last) {
+  parallel_for(a.x.dim(0), reference::grain(a), [&](int64_t first, int64_t last) {
     simd().cross_entropy_gradient(rows(a, first, last), a.log_sum.data<float>() + first, a.gy.data<float>() + first,
                                   a.gx.data<float>() + first * a.x.dim(1));
   });

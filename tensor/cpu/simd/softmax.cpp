@@ -1,5 +1,5 @@
-// Softmax of short rows (classes) by transposing `lanes` rows at a time, of long rows and of columns directly; the cross-entropy of short
-// rows. Some 25 operations a value, most of them in exp.
+// Softmax and cross-entropy of short rows (classes) by transposing `lanes` rows at a time, of long rows and of columns directly. Some 20 to
+// 25 operations a value, most of them in exp.
 #include "tensor/cpu/simd/math.h"
 #include "tensor/scalar_math.h"
 
@@ -33,23 +33,33 @@ void columns(const float* x, int64_t n, int64_t step, bool log, float* y) {
   }
 }
 
-void long_row(const float* x, int64_t n, bool log, float* y) {
-  const float largest = extreme(x, n, false);
+// Sum over i < n of value(i), which gives a vector from there on. In blocks: the error of long sums grows with their length.
+template <class F>
+float sum_of(int64_t n, F value) {
   float sum = 0;
-  for (int64_t first = 0; first < n; first += 2048) {  // blocks: the error of long sums grows with their length
+  for (int64_t first = 0; first < n; first += 2048) {
     Vec wide{};
     float rest = 0;
     for_each_vector(smaller(2048, n - first), [&]<int L>(int64_t c) {
-      using F = typename VectorOf<L>::Float;
-      const F shifted = load<F>(x + first + c) - largest, e = exp_negative<L>(shifted);
+      const typename VectorOf<L>::Float v = value.template operator()<L>(first + c);
       if constexpr (L == lanes)
-        wide += e;
+        wide += v;
       else
-        rest += total<L>(e);
-      store(y + first + c, log ? shifted : e);
+        rest += total<L>(v);
     });
     sum += total<lanes>(wide) + rest;
   }
+  return sum;
+}
+
+void long_row(const float* x, int64_t n, bool log, float* y) {
+  const float largest = extreme(x, n, false);
+  const float sum = sum_of(n, [&]<int L>(int64_t i) {
+    using F = typename VectorOf<L>::Float;
+    const F shifted = load<F>(x + i) - largest, e = exp_negative<L>(shifted);
+    store(y + i, log ? shifted : e);
+    return e;
+  });
   const float last = log ? math::log(sum) : 1 / sum;
   for_each_vector(n, [&]<int L>(int64_t c) {
     using F = typename VectorOf<L>::Float;
@@ -118,9 +128,51 @@ inline Vec target_weight(const ClassRows& c, IntVec target) {
   return target == ignored(c) ? Vec{} : weight;
 }
 
+inline float weight_of(const ClassRows& c, int64_t k) { return c.weight ? c.weight[k] : 1.0f; }
+template <int L>
+inline typename VectorOf<L>::Float weights_of(const ClassRows& c, int64_t k) {
+  using F = typename VectorOf<L>::Float;
+  return c.weight ? load<F>(c.weight + k) : F{} + 1.0f;
+}
+
+// The loss of one row of many classes.
+void cross_entropy_row(const ClassRows& c, int64_t r, float* y, float* row_weight, float* log_sum) {
+  const float* x = c.x + r * c.classes;
+  const float largest = extreme(x, c.classes, false), shift = largest - largest == 0 ? largest : 0.0f;
+  const float sum = sum_of(c.classes, [&]<int L>(int64_t k) { return exp_negative<L>(load<typename VectorOf<L>::Float>(x + k) - shift); });
+  const float total = math::log(sum) + shift, share = c.smoothing / static_cast<float>(c.classes);
+  log_sum[r] = total, row_weight[r] = y[r] = 0;
+  const int32_t target = c.target[r];
+  if (target == ignored(c)) return;
+  const float smooth = share == 0 ? 0 : sum_of(c.classes, [&]<int L>(int64_t k) {
+    return (total - load<typename VectorOf<L>::Float>(x + k)) * weights_of<L>(c, k);
+  });
+  row_weight[r] = weight_of(c, target);
+  y[r] = (1 - c.smoothing) * row_weight[r] * (total - x[target]) + share * smooth;
+}
+
+void cross_entropy_gradient_of_row(const ClassRows& c, int64_t r, float all, float total, float gy, float* gx) {
+  const int32_t target = c.target[r];
+  if (target == ignored(c) || gy == 0) {
+    __builtin_memset(gx, 0, static_cast<size_t>(c.classes) * sizeof(float));
+    return;
+  }
+  const float share = c.smoothing / static_cast<float>(c.classes), hit = (1 - c.smoothing) * weight_of(c, target), sum = hit + all;
+  for_each_vector(c.classes, [&]<int L>(int64_t k) {
+    using F = typename VectorOf<L>::Float;
+    const F p = exp_negative<L>(load<F>(c.x + r * c.classes + k) - total);
+    store<F>(gx + k, gy * (p * sum - share * weights_of<L>(c, k)));
+  });
+  gx[target] -= gy * hit;
+}
+
 }  // namespace
 
 void cross_entropy_rows(const ClassRows& c, float* y, float* row_weight, float* log_sum) {
+  if (c.classes > short_row) {
+    for (int64_t r = 0; r < c.rows; r++) cross_entropy_row(c, r, y, row_weight, log_sum);
+    return;
+  }
   const float share = c.smoothing / static_cast<float>(c.classes);
   for_each_tile<false>(c, nullptr, [&](int64_t first, int64_t rows, const float* tile) {
     Vec largest = load<Vec>(tile), sum{}, smooth{};
@@ -132,7 +184,7 @@ void cross_entropy_rows(const ClassRows& c, float* y, float* row_weight, float* 
     for (int64_t k = 0; k < c.classes; k++) sum += exp_negative<lanes>(load<Vec>(tile + k * lanes) - shift);
     const Vec total = logarithm<lanes>(sum) + shift;
     if (share > 0)
-      for (int64_t k = 0; k < c.classes; k++) smooth += (total - load<Vec>(tile + k * lanes)) * (c.weight ? c.weight[k] : 1.0f);
+      for (int64_t k = 0; k < c.classes; k++) smooth += (total - load<Vec>(tile + k * lanes)) * weight_of(c, k);
     const IntVec target = of_rows<IntVec>(c.target + first, rows, ignored(c));
     const Vec weight = target_weight(c, target);
     Vec own{};
@@ -147,14 +199,18 @@ void cross_entropy_rows(const ClassRows& c, float* y, float* row_weight, float* 
 void cross_entropy_gradient(const ClassRows& c, const float* log_sum, const float* gy, float* gx) {
   const float share = c.smoothing / static_cast<float>(c.classes);
   float all = 0;
-  for (int64_t k = 0; k < c.classes; k++) all += share * (c.weight ? c.weight[k] : 1.0f);
+  for (int64_t k = 0; k < c.classes; k++) all += share * weight_of(c, k);
+  if (c.classes > short_row) {
+    for (int64_t r = 0; r < c.rows; r++) cross_entropy_gradient_of_row(c, r, all, log_sum[r], gy[r], gx + r * c.classes);
+    return;
+  }
   for_each_tile<true>(c, gx, [&](int64_t first, int64_t rows, float* tile) {
     const IntVec target = of_rows<IntVec>(c.target + first, rows, ignored(c));
     const Vec total = of_rows<Vec>(log_sum + first, rows, 0.0f), hit = (1 - c.smoothing) * target_weight(c, target), sum = hit + all;
     const Vec given = of_rows<Vec>(gy + first, rows, 0.0f), up = target == ignored(c) ? Vec{} : given;  // 0 where the row does not count
     for (int64_t k = 0; k < c.classes; k++) {
-      const Vec p = exp_negative<lanes>(load<Vec>(tile + k * lanes) - total),
-                value = up * (p * sum - share * (c.weight ? c.weight[k] : 1.0f)), all_but = up == 0 ? Vec{} : value;
+      const Vec p = exp_negative<lanes>(load<Vec>(tile + k * lanes) - total), value = up * (p * sum - share * weight_of(c, k)),
+                all_but = up == 0 ? Vec{} : value;
       store<Vec>(tile + k * lanes, target == static_cast<int32_t>(k) ? Vec(all_but - up * hit) : all_but);
     }
   });
