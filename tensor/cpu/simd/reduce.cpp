@@ -21,29 +21,18 @@ void sums_of(const float* x, int64_t rows, int64_t ld, float* sums) {
   store(sums, load<V>(sums) + ((s[0] + s[1]) + (s[2] + s[3])));
 }
 
-// The larger (or smaller) of two; NaN wins.
+// The larger (or smaller) of two; NaN wins. What is asked of b alone does not wait for a.
 template <bool Smallest, class V>
 inline V better(V a, V b) {
-  if constexpr (Smallest)
-    return ((b < a) | (b != b)) ? b : a;
-  else
-    return ((b > a) | (b != b)) ? b : a;
-}
-
-template <bool Smallest>
-inline float better(float a, float b) {
-  if (a != a) return a;
-  return b != b || (Smallest ? b < a : b > a) ? b : a;
+  const V best = (Smallest ? b < a : b > a) ? b : a;
+  return b != b ? b : best;
 }
 
 template <bool Smallest, int L>
 void extremes_of(const float* x, int64_t rows, int64_t ld, float* y) {
   using V = typename VectorOf<L>::Float;
   V best = load<V>(x);
-  for (int64_t r = 1; r < rows; r++) {
-    const V value = load<V>(x + r * ld);
-    best = best != best ? best : better<Smallest>(best, value);
-  }
+  for (int64_t r = 1; r < rows; r++) best = better<Smallest>(best, load<V>(x + r * ld));
   store(y, best);
 }
 
@@ -52,7 +41,7 @@ void column_extremes(const float* x, int64_t rows, int64_t columns, float* y) {
   for_each_vector(columns, [&]<int L>(int64_t c) { extremes_of<Smallest, L>(x + c, rows, columns, y + c); });
 }
 
-// Two vectors at a time; the last one may see values once more. Halves at the end.
+// Four vectors at a time; the last one may see values once more. Halves at the end.
 template <bool Smallest>
 float extreme(const float* x, int64_t n) {
   if (n < lanes) {
@@ -60,13 +49,15 @@ float extreme(const float* x, int64_t n) {
     for (int64_t i = 1; i < n; i++) best = better<Smallest>(best, x[i]);
     return best;
   }
-  const auto take = [](Vec& best, Vec value) { best = best != best ? best : better<Smallest>(best, value); };
-  Vec a = load<Vec>(x + n - lanes), b = a;
+  Vec best[4] = {};
+  for (Vec& b : best) b = load<Vec>(x + n - lanes);
   int64_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) take(a, load<Vec>(x + i)), take(b, load<Vec>(x + i + lanes));
-  if (i + lanes <= n) take(a, load<Vec>(x + i));
-  take(a, b);
-  return fold<lanes>(a, [](auto low, auto high) { return low != low ? low : better<Smallest>(low, high); });
+  for (; i + 4 * lanes <= n; i += 4 * lanes)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) best[k] = better<Smallest>(best[k], load<Vec>(x + i + k * lanes));
+  for (; i + lanes <= n; i += lanes) best[0] = better<Smallest>(best[0], load<Vec>(x + i));
+  const auto of_two = [](auto a, auto b) { return better<Smallest>(a, b); };
+  return fold<lanes>(of_two(of_two(best[0], best[1]), of_two(best[2], best[3])), of_two);
 }
 
 // Lane i is lane i / P * 2 P + i % P + first of a and b side by side: the first or the second halves of all pieces of 2 P lanes.
