@@ -8,18 +8,19 @@
 
 namespace sono::cpu {
 
+constexpr int64_t cached_values = 1 << 22;  // 16 MB
+
 // From a row of windows to the next one (`row` values), unless an image set of `values` is small enough for the cache: the processor's own
 // prefetchers follow one row of pixels.
 inline int64_t values_ahead(int64_t values, int64_t row) {
-  constexpr int64_t cached = 1 << 22, longest = 1 << 15;
-  return values > cached ? std::min(longest, row) : 0;
+  constexpr int64_t longest = 1 << 15;
+  return values > cached_values ? std::min(longest, row) : 0;
 }
 
 // Nobody reads `values` written ones again before they have left every cache, and their pixels are whole vectors. Null: not written.
 inline bool goes_past(int64_t values, int64_t channels, std::initializer_list<const void*> written) {
-  constexpr int64_t cached = 1 << 23;
   const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 64 == 0; };
-  return values >= cached && channels % simd().lanes == 0 && std::all_of(written.begin(), written.end(), aligned);
+  return values >= cached_values && channels % simd().lanes == 0 && std::all_of(written.begin(), written.end(), aligned);
 }
 
 }  // namespace sono::cpu
