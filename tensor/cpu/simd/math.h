@@ -43,10 +43,13 @@ inline typename VectorOf<L>::Float sigmoid(typename VectorOf<L>::Float x) {
   return (x < 0.0f ? e : one) / (one + e);
 }
 
-// x P(x^2) / Q(x^2) within 3 ulp: a rational fit of degrees 4 and 4 on |x| <= 9.02, where tanh is 1 - 3e-8.
+// x P(x^2) / Q(x^2) within 6 ulp, which may be two beyond 1: a rational fit of degrees 4 and 4 on |x| <= 9.02, where tanh is 1 - 3e-8.
 template <int L>
 inline typename VectorOf<L>::Float tanh(typename VectorOf<L>::Float x) {
   using F = typename VectorOf<L>::Float;
+#if defined(__AVX512F__)
+  if constexpr (L == 16) return tanh16(x);
+#endif
   const F a = x > 9.02f ? F{} + 9.02f : x, v = a < -9.02f ? F{} - 9.02f : a, z = v * v;
   F p = z * 1.33189776e-8f + 2.05834112e-5f;
   p = p * z + 3.49403027e-3f;
