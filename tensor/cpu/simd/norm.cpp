@@ -228,10 +228,6 @@ inline void with_positions(int64_t positions, F f) {
     f.template operator()<0>();
 }
 
-}  // namespace
-
-namespace {
-
 // By value: what a lambda refers to would be read again after every store.
 template <int P, bool Relu, bool All, bool Far>
 void normalize_windows(const Windows w, const float* x, const Affine a, float* y, float* pooled) {
@@ -253,81 +249,88 @@ void normalize_windows(const Windows w, const float* x, const Affine a, float* y
     });
 }
 
+template <int P, bool Relu, bool All, bool Far>
+void window_gradient_sums(const Windows w, const float* gpooled, const float* gy, const float* x, const Affine a, float* sum_g,
+                          float* sum_gx) {
+  const int64_t positions = P ? P : w.positions;
+  for_each_vector(w.channels, [&]<int L>(int64_t c) {
+    using V = typename VectorOf<L>::Float;
+    const Line<V> line(a, c);
+    V s[2] = {}, q[2] = {};
+    for (int64_t j = 0; j < w.pixels; j++) {
+      const int64_t first = j * w.step * w.channels + c;
+      const Window<P, L, Far> window(w, x, first, line);
+      V g = load<V>(gpooled + j * w.channels + c);
+      if constexpr (Relu) g = window.largest <= 0 ? V{} : g;
+      s[0] += g, q[0] += g * (window.x - line.mean);
+      if constexpr (All)
+#pragma GCC unroll 8
+        for (int64_t p = 0; p < positions; p++) {
+          const int64_t i = w.at[p] * w.channels + first;
+          const V v = load<V>(x + i);
+          g = load_ahead<Far, V>(gy + i, w.ahead);
+          if constexpr (Relu) g = line(v) <= 0 ? V{} : g;
+          s[p & 1] += g, q[p & 1] += g * (v - line.mean);
+        }
+    }
+    add_to<V>(sum_g + c, s[0] + s[1]);
+    add_to<V>(sum_gx + c, q[0] + q[1]);
+  });
+}
+
+template <int P, bool Relu, bool All, bool Far>
+void window_gradient(const Windows w, const float* gpooled, const float* gy, const float* x, const Affine a, const float* slope,
+                     const float* offset, float* gx) {
+  const int64_t positions = P ? P : w.positions;
+  for (int64_t j = 0; j < w.pixels; j++)
+    for_each_vector(w.channels, [&]<int L>(int64_t c) {
+      using V = typename VectorOf<L>::Float;
+      const int64_t first = j * w.step * w.channels + c;
+      const Line<V> line(a, c);
+      const Window<P, L, Far> window(w, x, first, line);
+      const V b = load<V>(slope + c), d = load<V>(offset + c);
+      V g = load<V>(gpooled + j * w.channels + c);
+      if constexpr (Relu) g = window.largest <= 0 ? V{} : g;
+#pragma GCC unroll 8
+      for (int64_t p = 0; p < positions; p++) {
+        const int64_t i = w.at[p] * w.channels + first;
+        const V v = load<V>(x + i);
+        V all = window.which == static_cast<int32_t>(p) ? g : V{};
+        if constexpr (All) {
+          const V own = load_ahead<Far, V>(gy + i, w.ahead);
+          all += Relu ? V(line(v) <= 0 ? V{} : own) : own;
+        }
+        store_past_if<Far, V>(w.past, gx + i, all * line.scale + ((v - line.mean) * b + d));
+      }
+    });
+}
+
+// Calls f<positions of a window, or 0, relu, all, far>.
+template <class F>
+inline void with_form(const Windows& w, bool relu, bool all, F f) {
+  with_positions(w.positions, [&]<int P>() {
+    with(relu, [&]<bool Relu>() { with_distance(w, all, [&]<bool All, bool Far>() { f.template operator()<P, Relu, All, Far>(); }); });
+  });
+}
+
 }  // namespace
 
 void normalize_pool_row(const Windows& w, const float* x, const Affine& a, float* y, float* pooled) {
-  with_positions(w.positions, [&]<int P>() {
-    with(a.relu, [&]<bool Relu>() {
-      with_distance(w, y != nullptr, [&]<bool All, bool Far>() { normalize_windows<P, Relu, All, Far>(w, x, a, y, pooled); });
-    });
-  });
+  with_form(w, a.relu, y != nullptr,
+            [&]<int P, bool Relu, bool All, bool Far>() { normalize_windows<P, Relu, All, Far>(w, x, a, y, pooled); });
 }
 
 // Without gy only the largest of each window has a gradient.
 void pool_gradient_sums(const Windows& w, const float* gpooled, const float* gy, const float* x, const Affine& a, float* sum_g,
                         float* sum_gx) {
-  with_positions(w.positions, [&]<int P>() {
-    with(a.relu, [&]<bool Relu>() {
-      with_distance(w, gy != nullptr, [&]<bool All, bool Far>() {
-        const int64_t positions = P ? P : w.positions;
-        for_each_vector(w.channels, [&]<int L>(int64_t c) {
-          using V = typename VectorOf<L>::Float;
-          const Line<V> line(a, c);
-          V s[2] = {}, q[2] = {};
-          for (int64_t j = 0; j < w.pixels; j++) {
-            const int64_t first = j * w.step * w.channels + c;
-            const Window<P, L, Far> window(w, x, first, line);
-            V g = load<V>(gpooled + j * w.channels + c);
-            if constexpr (Relu) g = window.largest <= 0 ? V{} : g;
-            s[0] += g, q[0] += g * (window.x - line.mean);
-            if constexpr (All)
-#pragma GCC unroll 8
-              for (int64_t p = 0; p < positions; p++) {
-                const int64_t i = w.at[p] * w.channels + first;
-                const V v = load<V>(x + i);
-                g = load_ahead<Far, V>(gy + i, w.ahead);
-                if constexpr (Relu) g = line(v) <= 0 ? V{} : g;
-                s[p & 1] += g, q[p & 1] += g * (v - line.mean);
-              }
-          }
-          add_to<V>(sum_g + c, s[0] + s[1]);
-          add_to<V>(sum_gx + c, q[0] + q[1]);
-        });
-      });
-    });
-  });
+  with_form(w, a.relu, gy != nullptr,
+            [&]<int P, bool Relu, bool All, bool Far>() { window_gradient_sums<P, Relu, All, Far>(w, gpooled, gy, x, a, sum_g, sum_gx); });
 }
 
 void pool_gradient(const Windows& w, const float* gpooled, const float* gy, const float* x, const Affine& a, const float* slope,
                    const float* offset, float* gx) {
-  with_positions(w.positions, [&]<int P>() {
-    with(a.relu, [&]<bool Relu>() {
-      with_distance(w, gy != nullptr, [&]<bool All, bool Far>() {
-        const int64_t positions = P ? P : w.positions;
-        for (int64_t j = 0; j < w.pixels; j++)
-          for_each_vector(w.channels, [&]<int L>(int64_t c) {
-            using V = typename VectorOf<L>::Float;
-            const int64_t first = j * w.step * w.channels + c;
-            const Line<V> line(a, c);
-            const Window<P, L, Far> window(w, x, first, line);
-            const V b = load<V>(slope + c), d = load<V>(offset + c);
-            V g = load<V>(gpooled + j * w.channels + c);
-            if constexpr (Relu) g = window.largest <= 0 ? V{} : g;
-#pragma GCC unroll 8
-            for (int64_t p = 0; p < positions; p++) {
-              const int64_t i = w.at[p] * w.channels + first;
-              const V v = load<V>(x + i);
-              V all = window.which == static_cast<int32_t>(p) ? g : V{};
-              if constexpr (All) {
-                const V own = load_ahead<Far, V>(gy + i, w.ahead);
-                all += Relu ? V(line(v) <= 0 ? V{} : own) : own;
-              }
-              store_past_if<Far, V>(w.past, gx + i, all * line.scale + ((v - line.mean) * b + d));
-            }
-          });
-      });
-    });
-  });
+  with_form(w, a.relu, gy != nullptr,
+            [&]<int P, bool Relu, bool All, bool Far>() { window_gradient<P, Relu, All, Far>(w, gpooled, gy, x, a, slope, offset, gx); });
 }
 
 void row_moments(const float* x, int64_t n, float* mean, float* squares) {
