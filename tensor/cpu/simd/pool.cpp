@@ -4,13 +4,14 @@
 namespace sono::cpu::SONO_ISA {
 namespace {
 
-// Calls f<P, Far>: P the number of positions of a window where it is a common one, else 0: w.positions. Far: the image is not in the cache.
+// Calls f<P, Far>(w): P the number of positions of a window where it is a common one, else 0: w.positions. Far: the image is not in the
+// cache. w goes by value: what a lambda refers to would be read again after every store.
 template <class F>
 inline auto with_form(const Windows& w, F f) {
   const auto with_positions = [&]<bool Far>() {
-    return w.positions == 4   ? f.template operator()<4, Far>()
-           : w.positions == 8 ? f.template operator()<8, Far>()
-                              : f.template operator()<0, Far>();
+    return w.positions == 4   ? f.template operator()<4, Far>(w)
+           : w.positions == 8 ? f.template operator()<8, Far>(w)
+                              : f.template operator()<0, Far>(w);
   };
   if (!w.ahead) return with_positions.template operator()<false>();
   struct Done {
@@ -38,7 +39,7 @@ struct All {
 
 // Values alone, the same ones.
 template <int Positions, bool Far>
-void max_values(const Windows& w, const float* x, float* y) {
+void max_values(const Windows w, const float* x, float* y) {
   const int64_t positions = Positions ? Positions : w.positions;
   for (int64_t j = 0; j < w.pixels; j++)
     for_each_vector(w.channels, [&]<int L>(int64_t c) {
@@ -56,8 +57,8 @@ void max_values(const Windows& w, const float* x, float* y) {
 }  // namespace
 
 void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
-  if (!index) return with_form(w, [&]<int P, bool Far>() { max_values<P, Far>(w, x, y); });
-  with_form(w, [&]<int P, bool Far>() {
+  if (!index) return with_form(w, [&]<int P, bool Far>(const Windows& v) { max_values<P, Far>(v, x, y); });
+  with_form(w, [&]<int P, bool Far>(const Windows w) {
     const int64_t positions = P ? P : w.positions;
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
@@ -80,7 +81,7 @@ void max_pool_row(const Windows& w, const float* x, float* y, int32_t* index) {
 }
 
 bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* index) {
-  return with_form(w, [&]<int P, bool Far>() {
+  return with_form(w, [&]<int P, bool Far>(const Windows w) {
     const int64_t positions = P ? P : w.positions;
     All all;
     for (int64_t j = 0; j < w.pixels; j++)
@@ -105,7 +106,7 @@ bool max_pool_at_row(const Windows& w, const float* x, float* y, const int32_t* 
 }
 
 bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* index) {
-  return with_form(w, [&]<int P, bool Far>() {
+  return with_form(w, [&]<int P, bool Far>(const Windows w) {
     const int64_t positions = P ? P : w.positions;
     All all;
     for (int64_t j = 0; j < w.pixels; j++)
@@ -129,7 +130,7 @@ bool max_unpool_row(const Windows& w, float* x, const float* y, const int32_t* i
 }
 
 void avg_pool_row(const Windows& w, const float* x, float* y, float scale) {
-  with_form(w, [&]<int P, bool Far>() {
+  with_form(w, [&]<int P, bool Far>(const Windows w) {
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
         using F = typename VectorOf<L>::Float;
@@ -153,7 +154,7 @@ void avg_pool_row(const Windows& w, const float* x, float* y, float scale) {
 }
 
 void avg_unpool_row(const Windows& w, float* x, const float* y, float scale) {
-  with_form(w, [&]<int P, bool Far>() {
+  with_form(w, [&]<int P, bool Far>(const Windows w) {
     const int64_t positions = P ? P : w.positions;
     for (int64_t j = 0; j < w.pixels; j++)
       for_each_vector(w.channels, [&]<int L>(int64_t c) {
