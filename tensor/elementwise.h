@@ -1,8 +1,8 @@
 #pragma once
 // Every elementwise operation, each defined once: its value f and its vector-Jacobian product, as templates on the value type.
-// With T = float or double they are the vectorised map, the fused backward kernel and the CUDA kernel, with T = Lanes (tensor/cpu/simd/lanes.h)
-// those of 16 values at once; with T = Tensor the same lines build a graph that can be differentiated again. The lists at the end drive kernels, tests and benchmarks: a new operation is one
-// struct and its place in a list.
+// With T = float or double they are the vectorised map, the fused backward kernel and the CUDA kernel; with T = Lanes, those of 16 values at
+// once (tensor/cpu/simd/lanes.h); with T = Tensor the same lines build a graph that can be differentiated again. The lists at the end drive
+// kernels, tests and benchmarks: a new operation is one struct and its place in a list.
 //
 //   vjp(g, x)            keeps the input for backward        vjp_left(g, a, b), vjp_right(g, a, b)   for two inputs
 //   vjp_of_output(g, y)  keeps the output instead

@@ -1,7 +1,7 @@
 // Elementwise maps: one pass over memory, bound by it (4 bytes read per operand and 4 written). The loops vectorise because f is
 // branch-free; operands that are contiguous or constant get a loop of their own. Left to the compiler, exp, log, tanh, sigmoid and gelu
 // take 14 to 20 operations a vector, longer than memory does (66 to 85 % of the triad's speed beyond the cache on one core of a Zen 4);
-// with AVX-512 they run by math16.h's shorter ones.
+// with AVX-512 they run by math16.h's shorter ones (89 to 98 %).
 #include "tensor/cpu/maps.h"
 #include "tensor/cpu/simd/lanes.h"
 #include "tensor/elementwise.h"

@@ -1,5 +1,6 @@
-// The gates of recurrent layers: activations and state of a few units of one sequence, right after the product that made them, while they are
-// in the first-level cache. An LSTM's unit takes three sigmoids and two tanh, some 80 operations on vectors, against 2 * 4 H multiply-adds.
+// The gates of recurrent layers: activations and state of a few units of one sequence, right after the product that made them, while they
+// are in the first-level cache. An LSTM's unit takes three sigmoids and two tanh, some 80 operations on vectors, against 2 * 4 H
+// multiply-adds.
 #include "tensor/cpu/simd/math.h"
 
 namespace sono::cpu::SONO_ISA {
